@@ -1,0 +1,107 @@
+"""The trajectory and pair formats (design.md, Formats): checking, normalising, taking apart.
+
+A trajectory is ``{"id" | "game_file", "conversations": [{"from": "human" | "gpt", "value": str}, ...]}``.
+In ETO's form turn 0 is the instruction, turn 1 "OK", turn 2 the task; the bare form starts with the task.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from eval_agent.errors import InputError
+
+OBSERVATION = "Observation: "
+ACTION = "Action:"
+_ACKNOWLEDGED = re.compile(r"^\W*ok(ay)?\W*$", re.IGNORECASE)
+_WELCOME = re.compile(r"^-= .* =-\s*")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One decision: what was seen, and what was answered to it."""
+
+    observation: str  # human turn without "Observation: "; the task itself at step 0
+    reply: str  # gpt turn as it stands: "Thought: ...\nAction: ..." or the bare action
+    action: str
+    state_knowledge: str | None  # of the human turn, None where it has none
+
+
+def action_of(reply: str) -> str | None:
+    """The action in a model's reply, the first line after "Action:"; None where there is none."""
+    _, found, rest = reply.partition(ACTION)
+    if not found or not rest.strip():
+        return None
+    return rest.strip().splitlines()[0].strip()
+
+
+def action_verb(action: str) -> str:
+    """First word of an action, "click" of WebShop's "click[Buy Now]"; "" for an empty one."""
+    words = action.split("[", 1)[0].split()
+    return words[0] if words else ""
+
+
+def record_key(trajectory: dict, where: str) -> str:
+    """What identifies a trajectory's task: ``split-independent folder/trial`` of a game file, or the id.
+
+    Raises InputError where neither "game_file" nor "id" is given.
+    """
+    if "game_file" in trajectory:
+        path = PurePosixPath(trajectory["game_file"])
+        parts = (path.parent if path.suffix else path).parts
+        return "/".join(parts[-2:])
+    if "id" in trajectory:
+        return str(trajectory["id"])
+    raise InputError(f'{where}: has neither "game_file" nor "id"')
+
+
+def check_conversations(trajectory: dict, where: str) -> list[dict]:
+    """The turns of a trajectory: human first, then alternating. Raises InputError naming the turn."""
+    turns = trajectory.get("conversations")
+    if not isinstance(turns, list) or not turns:
+        raise InputError(f'{where}: field "conversations" is missing or empty, expected a list of turns')
+    for index, turn in enumerate(turns):
+        expected = "gpt" if index % 2 else "human"
+        if not isinstance(turn, dict) or turn.get("from") != expected:
+            raise InputError(f'{where}: conversations[{index}].from is not "{expected}" (turns alternate)')
+        if not isinstance(turn.get("value"), str):
+            raise InputError(f"{where}: conversations[{index}].value is not a string")
+    return turns
+
+
+def task_turns(trajectory: dict, where: str) -> list[dict]:
+    """The turns from the task on: the instruction and its "OK" are dropped where they stand."""
+    turns = check_conversations(trajectory, where)
+    if len(turns) > 2 and _ACKNOWLEDGED.match(turns[1]["value"]):
+        turns = turns[2:]
+    return turns
+
+
+def steps_of(trajectory: dict, where: str) -> list[Step]:
+    """The answered steps of a trajectory (an unanswered last observation is left out).
+
+    Raises InputError for a malformed trajectory or one without any answer.
+    """
+    turns = task_turns(trajectory, where)
+    if len(turns) < 2:
+        raise InputError(f"{where}: no answered turn after the task")
+    return [_step(human, gpt) for human, gpt in zip(turns[::2], turns[1::2])]
+
+
+def _step(human: dict, gpt: dict) -> Step:
+    reply = gpt["value"].strip()
+    observation = _WELCOME.sub("", human["value"].removeprefix(OBSERVATION).strip())
+    knowledge = human.get("state_knowledge")
+    return Step(observation, reply, action_of(reply) or reply.splitlines()[-1] if reply else "", knowledge)
+
+
+def pair_member(pair: dict, name: str, where: str) -> dict:
+    """``pair[name]`` ("chosen" or "rejected"), checked to be an object."""
+    member = pair.get(name)
+    if not isinstance(member, dict):
+        raise InputError(f'{where}: field "{name}" is missing, expected a trajectory')
+    return member
+
+
+def task_knowledge_of(record: dict) -> str | None:
+    """Task knowledge of a pair or trajectory; the published misspelling is read too."""
+    return record.get("task_knowledge") or record.get("task_knowledege")

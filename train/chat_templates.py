@@ -1,0 +1,74 @@
+"""Chat formats of the backbones, as their publishers print them, without the BOS that tokenizers add.
+
+Training renders whole conversations with them and serving renders prompts, so both see the same text.
+"""
+
+from dataclasses import dataclass
+
+from eval_agent.errors import InputError
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """``user`` and ``reply`` wrap one turn each; a reply ends with ``stop``."""
+
+    name: str
+    user: str
+    reply: str
+    stop: str
+    stop_token_ids: tuple[int, ...] = ()  # where ``stop`` is not the tokenizer's own EOS
+
+    def user_turn(self, content: str) -> str:
+        return self.user.replace("{content}", content)
+
+    def reply_turn(self, content: str) -> str:
+        return self.reply.replace("{content}", content)
+
+    def render(self, messages: list[dict]) -> str:
+        """Prompt for ``[{"role": "user" | "assistant", "content": str}, ...]``.
+
+        A last user message leaves the prompt ready for the reply; a last assistant message is left open,
+        so that the model continues it.
+        """
+        text = ""
+        for index, message in enumerate(messages):
+            if message["role"] == "user":
+                text += self.user_turn(message["content"])
+            else:
+                turn = self.reply_turn(message["content"])
+                text += turn if index < len(messages) - 1 else turn.removesuffix(self.stop_text)
+        return text
+
+    @property
+    def stop_text(self) -> str:
+        """All that follows the content of a reply."""
+        return self.reply.split("{content}")[1]
+
+
+_TEMPLATES = (
+    # Mistral-7B-Instruct-v0.2; the embedded tiny model uses it too
+    ChatTemplate("mistral", "[INST] {content} [/INST]", " {content}</s>", "</s>"),
+    ChatTemplate(
+        "gemma",
+        "<start_of_turn>user\n{content}<end_of_turn>\n<start_of_turn>model\n",
+        "{content}<end_of_turn>\n",
+        "<end_of_turn>",
+        (107,),
+    ),
+    ChatTemplate(
+        "llama3",
+        "<|start_header_id|>user<|end_header_id|>\n\n{content}<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        "{content}<|eot_id|>",
+        "<|eot_id|>",
+        (128009,),
+    ),
+)
+TEMPLATES = {template.name: template for template in _TEMPLATES}
+
+
+def get_template(name: str) -> ChatTemplate:
+    """The template called ``name``. Raises InputError with the known names for another one."""
+    if name not in TEMPLATES:
+        raise InputError(f'unknown template "{name}", expected one of {", ".join(TEMPLATES)}')
+    return TEMPLATES[name]

@@ -1,0 +1,49 @@
+"""The tiny base model's tokenizer: byte-level BPE over text-world prose, whole numbers as single pieces."""
+
+from collections.abc import Iterable
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+BOS, EOS, PAD, INST, INST_END = "<s>", "</s>", "<pad>", "[INST]", "[/INST]"
+# a word with the space before it, a number of up to two digits with its space, punctuation, or white space
+_PIECES = Regex(r" ?\p{L}+| ?\d{1,2}| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+")
+# Mistral-7B-Instruct-v0.2's chat format, for programs that read it from the tokenizer
+_CHAT_FORMAT = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"
+    "{{ '[INST] ' + message['content'] + ' [/INST]' }}{% else %}"
+    "{{ ' ' + message['content'] + eos_token }}{% endif %}{% endfor %}"
+)
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int, context_length: int) -> PreTrainedTokenizerFast:
+    """A tokenizer of ``vocab_size`` pieces learnt from ``texts``; it adds BOS and encodes any text."""
+    tokenizer = Tokenizer(models.BPE(byte_fallback=False))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(_PIECES, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    # the space that the format puts before [/INST] belongs to it
+    special = [*(AddedToken(t, special=True, normalized=False) for t in (BOS, EOS, PAD, INST)),
+               AddedToken(INST_END, special=True, normalized=False, lstrip=True)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    bos = (BOS, tokenizer.token_to_id(BOS))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A {BOS}:1 $B:1", special_tokens=[bos]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        additional_special_tokens=[INST, INST_END],
+        model_max_length=context_length,
+        clean_up_tokenization_spaces=False,
+        chat_template=_CHAT_FORMAT,
+    )
