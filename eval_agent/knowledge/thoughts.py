@@ -1,0 +1,49 @@
+"""Rule-written ReAct thoughts for expert actions of ALFWorld: why this action, from what was seen so far."""
+
+from eval_agent.knowledge.household import APPLIANCES, TREATED, Household, type_of
+
+
+def thought(task: str, history: list[tuple[str, str]], action: str) -> str:
+    """One sentence or two for ``action`` after ``history`` of (action, observation), without "Thought:".
+
+    Raises InputError where the task is not worded as ALFWorld's.
+    """
+    return thought_in(Household.after(task, history), action)
+
+
+def thought_in(house: Household, action: str) -> str:
+    """As :func:`thought`, from the state of knowledge."""
+    verb, _, rest = action.partition(" ")
+    goal = house.goal
+    name = rest.split(" from ")[0].split(" in/on ")[0].split(" with ")[0]
+    if verb == "go":
+        return _why_go(house, rest.removeprefix("to "))
+    if verb == "open":
+        return f"The {rest} is closed. I open it."
+    if verb == "close":
+        return f"I am done with the {rest}. I close it."
+    if verb == "take":
+        return f"I see the {name} here. I take it."
+    if verb == "put":
+        return f"I hold the {name} and this is a {goal.target}. I put it here."
+    if verb in APPLIANCES:
+        return f"I make the {name} {TREATED[verb]} with the {type_of(rest.partition(' with ')[2])}."
+    if verb == "use":
+        return f"I hold the {goal.object} at the {type_of(rest)}. I turn it on."
+    return "I look around to see what I have missed."
+
+
+def _why_go(house: Household, place: str) -> str:
+    goal = house.goal
+    if house.holds_goal_object:
+        if house.needs_treatment and type_of(place) == APPLIANCES[goal.kind]:
+            return f"I hold the {house.holding}. I have to {goal.kind} it at the {place}."
+        if goal.kind != "examine" and not house.needs_treatment and type_of(place) == goal.target:
+            return f"The {house.holding} is ready. I bring it to the {place}."
+    wanted = goal.target if house.holds_goal_object and goal.kind == "examine" else goal.object
+    seen = [name for name, where in house.find(wanted) if where == place]
+    if seen:
+        return f"I saw the {seen[0]} at the {place}. I go there."
+    if place in house.visited:
+        return f"I still need a {wanted}. I go to the {place} again."
+    return f"I still need a {wanted}. I have not checked the {place}."
