@@ -1,0 +1,193 @@
+"""The state knowledge base B = {(s, a_pre, a_next)}: triplets, their FAISS cache, and retrieval.
+
+A cache folder holds one exact inner-product index per pre-action verb (so that the constraint a_pre = a_t comes
+before the N nearest are taken) and meta.json, which ties it to one triplets file and one encoder. Written last,
+meta.json is also the sign that the cache is whole. Nothing here is pickled.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from eval_agent.errors import InputError
+from eval_agent.files import read_json, read_records, write_json
+from eval_agent.knowledge.encoders import Encoder
+from eval_agent.knowledge.records import expert_of, known_steps, one_line
+from eval_agent.trajectory import action_verb
+
+FIRST_PRE_ACTION = "look"
+RULES = ("verb", "exact")
+_FIELDS = ("pre_action", "state", "action")
+_META = "meta.json"
+_REBUILD = "build it with state_base_build.py"
+
+
+def make_triplets(records: list[dict], source: str) -> list[dict]:
+    """One {"pre_action", "state", "action"} per step of every expert trajectory, in their order.
+
+    Raises InputError naming record and turn where state knowledge or an action is missing.
+    """
+    triplets = []
+    for index, record in enumerate(records):
+        trajectory, where = expert_of(record, f"{source}: record {index}")
+        pre_action = FIRST_PRE_ACTION
+        for step in known_steps(trajectory, 0, where):
+            action = _without_argument(step.action)
+            triplets.append({"pre_action": pre_action, "state": one_line(step.state_knowledge), "action": action})
+            pre_action = action
+    return triplets
+
+
+def read_triplets(path: str | Path) -> list[dict]:
+    """The triplets of a JSON list. Raises InputError with record and field where one is missing."""
+    triplets = read_records(path)
+    for index, triplet in enumerate(triplets):
+        for field in _FIELDS:
+            if not isinstance(triplet.get(field), str):
+                raise InputError(f'{path}: record {index}: field "{field}" is missing or not a string')
+    return triplets
+
+
+def build_cache(triplets_path: str | Path, cache: str | Path, encoder: Encoder, encoder_model: str | None) -> dict:
+    """Embed the triplets' states, write the cache folder and give its metadata.
+
+    ``encoder_model`` is kept for :func:`recorded_encoder_model`.
+    """
+    triplets, cache = read_triplets(triplets_path), Path(cache)
+    vectors = encoder.encode([triplet["state"] for triplet in triplets])
+    cache.mkdir(parents=True, exist_ok=True)
+    for stale in (cache / _META, *cache.glob("*.faiss")):
+        stale.unlink(missing_ok=True)
+    groups = {}
+    for number, (verb, rows) in enumerate(_rows_by_verb(triplets).items()):
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors[rows])
+        groups[verb] = {"file": f"{number:03d}.faiss", "rows": len(rows)}
+        faiss.write_index(index, str(cache / groups[verb]["file"]))
+    meta = {
+        "encoder": encoder.identity,
+        "encoder_model": encoder_model,
+        "dimension": vectors.shape[1],
+        "triplets": os.path.relpath(Path(triplets_path).resolve(), cache.resolve()),
+        "triplets_sha256": _sha256(triplets_path),
+        "groups": groups,
+    }
+    write_json(cache / _META, meta)
+    return meta
+
+
+def recorded_encoder_model(cache: str | Path) -> str | None:
+    """The model that the cache's encoder was loaded from, for a config that leaves encoder_model null."""
+    return _read_meta(Path(cache))["encoder_model"]
+
+
+class StateBase:
+    """Retrieval over a loaded cache; made by :meth:`load`."""
+
+    def __init__(self, encoder: Encoder, groups: dict[str, "_Group"], rule: str):
+        self._encoder = encoder
+        self._groups = groups
+        self._rule = rule
+
+    @classmethod
+    def load(cls, cache: str | Path, encoder: Encoder, rule: str = "verb") -> "StateBase":
+        """Load a cache folder; a_pre = a_t holds where the first words are equal ("verb") or all of it ("exact").
+
+        Raises InputError where the cache is not whole, or was built with another encoder or triplets file.
+        """
+        if rule not in RULES:
+            raise InputError(f'unknown pre_action_rule "{rule}", expected one of {", ".join(RULES)}')
+        cache = Path(cache)
+        meta = _read_meta(cache)
+        if meta["encoder"] != encoder.identity:
+            raise InputError(
+                f"{cache}: built with encoder {meta['encoder']}, but the encoder in use is {encoder.identity}; "
+                f"use the same encoder or {_REBUILD}"
+            )
+        triplets_path = cache / meta["triplets"]
+        if not triplets_path.is_file():
+            raise InputError(f"{cache}: its triplets file {triplets_path.resolve()} is gone; put it back or {_REBUILD}")
+        if _sha256(triplets_path) != meta["triplets_sha256"]:
+            raise InputError(f"{cache}: {triplets_path.resolve()} has changed since the cache was built; {_REBUILD}")
+        triplets = read_triplets(triplets_path)
+        groups = {}
+        for verb, rows in _rows_by_verb(triplets).items():
+            groups[verb] = _Group.load(cache, meta, verb, [triplets[row] for row in rows])
+        return cls(encoder, groups, rule)
+
+    def __len__(self) -> int:
+        """Number of triplets."""
+        return sum(len(group.actions) for group in self._groups.values())
+
+    def next_actions(self, state_text: str, pre_action: str, n: int) -> list[str]:
+        """a_next of the n triplets nearest to ``state_text`` among those with this pre-action, nearest first.
+
+        All of them where there are fewer than n, [] where there is none. Similarity is the cosine.
+        """
+        pre_action = _without_argument(pre_action)
+        group = self._groups.get(action_verb(pre_action))
+        if group is None:
+            return []
+        return group.nearest(self._encoder.encode([state_text]), n, pre_action if self._rule == "exact" else None)
+
+
+class _Group:
+    """The triplets of one pre-action verb."""
+
+    def __init__(self, index: faiss.IndexFlatIP, triplets: list[dict]):
+        self.actions = [triplet["action"] for triplet in triplets]
+        self._index = index
+        self._rows_by_pre_action: dict[str, list[int]] = {}
+        for row, triplet in enumerate(triplets):
+            self._rows_by_pre_action.setdefault(triplet["pre_action"], []).append(row)
+
+    @classmethod
+    def load(cls, cache: Path, meta: dict, verb: str, triplets: list[dict]) -> "_Group":
+        try:
+            index = faiss.read_index(str(cache / meta["groups"][verb]["file"]))
+        except (KeyError, RuntimeError):
+            raise InputError(f'{cache}: the index of pre-action verb "{verb}" cannot be read; {_REBUILD}') from None
+        if (index.ntotal, index.d) != (len(triplets), meta["dimension"]):
+            raise InputError(f'{cache}: the index of pre-action verb "{verb}" is of another size; {_REBUILD}')
+        return cls(index, triplets)
+
+    def nearest(self, query: np.ndarray, n: int, pre_action: str | None) -> list[str]:
+        """Next actions of the n nearest to ``query`` [1, d], only of this whole ``pre_action`` where given."""
+        parameters, size = None, len(self.actions)
+        if pre_action is not None:
+            rows = self._rows_by_pre_action.get(pre_action, [])
+            selector = faiss.IDSelectorBatch(np.array(rows, dtype=np.int64))
+            parameters, size = faiss.SearchParameters(sel=selector), len(rows)
+        if not size:
+            return []
+        _, found = self._index.search(query, min(n, size), params=parameters)
+        return [self.actions[row] for row in found[0]]
+
+
+def _without_argument(action: str) -> str:
+    """An action as the base keeps it: without the "[...]" of WebShop's commands, as in the published bases."""
+    return action.split("[", 1)[0].strip()
+
+
+def _rows_by_verb(triplets: list[dict]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for row, triplet in enumerate(triplets):
+        rows.setdefault(action_verb(triplet["pre_action"]), []).append(row)
+    return rows
+
+
+def _read_meta(cache: Path) -> dict:
+    if not (cache / _META).is_file():
+        raise InputError(f"{cache}: no state base (no {_META}); {_REBUILD}")
+    meta = read_json(cache / _META)
+    missing = {"encoder", "encoder_model", "dimension", "triplets", "triplets_sha256", "groups"} - set(meta)
+    if missing:
+        raise InputError(f"{cache / _META}: lacks {', '.join(sorted(missing))}; {_REBUILD}")
+    return meta
+
+
+def _sha256(path: str | Path) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -1,0 +1,56 @@
+"""State knowledge -> (pre_action, state, action) triplets -> FAISS cache for retrieval at evaluation.
+
+    python state_base_build.py --state_file_path outputs/pairs_state.json \
+        --state_action_pair_path data/state_base/alfworld/state_action_pair.json \
+        --vector_cache_path data/state_base/alfworld --encoder_model lora/world_model
+
+Without --state_file_path the cache is built from an existing triplets file, such as a published one.
+"""
+
+import argparse
+from pathlib import Path
+
+from eval_agent.config import load_task_config
+from eval_agent.errors import InputError, exit_on_input_error
+from eval_agent.files import read_records, write_json
+from eval_agent.knowledge.encoders import DEFAULT_CONTROLLER, load_encoder
+from eval_agent.knowledge.state_base import build_cache, make_triplets
+
+CONFIGS = Path(__file__).resolve().parent / "configs" / "task"
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--state_file_path", help="pairs or trajectories with state_knowledge (JSON or JSONL)")
+    parser.add_argument("--state_action_pair_path", required=True, help="triplets: written, or read as they are")
+    parser.add_argument("--vector_cache_path", required=True, help="folder of the FAISS cache")
+    parser.add_argument("--exp_config", default="alfworld", help="task config whose state_base names the encoder")
+    parser.add_argument("--encoder", help="wkm-embedding, wkm-hidden or a sentence-transformers model; "
+                        "instead of the config's")
+    parser.add_argument("--encoder_model", help="wkm-embedding: the world model's folder (base or LoRA adapter); "
+                        "wkm-hidden: the name it is served under; instead of the config's")
+    parser.add_argument("--controller_address", default=DEFAULT_CONTROLLER, help="for wkm-hidden (%(default)s)")
+    return parser.parse_args()
+
+
+@exit_on_input_error
+def main() -> None:
+    args = parse_arguments()
+    section = load_task_config(args.exp_config, CONFIGS)["state_base"]
+    name, model = args.encoder or section["encoder"], args.encoder_model or section["encoder_model"]
+    if args.state_file_path:
+        triplets = make_triplets(read_records(args.state_file_path), args.state_file_path)
+        write_json(args.state_action_pair_path, triplets)
+        print(f"{len(triplets)} triplets written to {args.state_action_pair_path}")
+    elif not Path(args.state_action_pair_path).is_file():
+        raise InputError(f"{args.state_action_pair_path}: no such file; give --state_file_path to make it")
+    meta = build_cache(args.state_action_pair_path, args.vector_cache_path,
+                       load_encoder(name, model, args.controller_address), model)
+    rows = ", ".join(f"{verb} {group['rows']}" for verb, group in meta["groups"].items())
+    print(f"state base of {sum(group['rows'] for group in meta['groups'].values())} states, dimension "
+          f"{meta['dimension']}, encoder {meta['encoder']}, written to {args.vector_cache_path}")
+    print(f"by pre-action verb: {rows}")
+
+
+if __name__ == "__main__":
+    main()
