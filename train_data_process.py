@@ -1,0 +1,36 @@
+"""Pairs or trajectories with knowledge -> SFT conversations (sharegpt) for one of the models.
+
+    python train_data_process.py --task alfworld --file_path outputs/pairs_state.json \
+        --mode agent_model --output_path data/alfworld_agent_model.json
+
+Modes: agent_model (task knowledge in the first turn), world_model (learns task and state knowledge),
+experienced_agent (expert trajectories alone, no knowledge).
+"""
+
+import argparse
+
+from eval_agent.errors import exit_on_input_error
+from eval_agent.files import read_records, write_json
+from eval_agent.sft_data import MODES, make_conversations
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", required=True, help="alfworld | sciworld | webshop")
+    parser.add_argument("--file_path", required=True, help="pairs or trajectories, JSON or JSONL")
+    parser.add_argument("--mode", required=True, help=" | ".join(MODES))
+    parser.add_argument("--output_path", required=True, help="the conversations, JSON")
+    return parser.parse_args()
+
+
+@exit_on_input_error
+def main() -> None:
+    args = parse_arguments()
+    conversations = make_conversations(read_records(args.file_path), args.task, args.mode, args.file_path)
+    write_json(args.output_path, conversations)
+    turns = sum(len(record["conversations"]) // 2 for record in conversations)
+    print(f"{args.mode}: {len(conversations)} conversations with {turns} replies written to {args.output_path}")
+
+
+if __name__ == "__main__":
+    main()
