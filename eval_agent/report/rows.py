@@ -1,0 +1,71 @@
+"""The table's rows: a method on a split, measured from episode files or published by the paper."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eval_agent.errors import InputError
+from eval_agent.files import read_json
+from eval_agent.report.summary import MEASURES, bootstrap_interval, values_of
+from eval_agent.results import read_episodes
+
+SPLITS = {"dev": "seen", "test": "unseen"}
+# factor to the unit that the paper prints
+UNITS = {"average_reward": 100, "success_rate": 100, "average_steps": 1, "hallucination_rate": 100}
+TITLES = {
+    "average_reward": "average reward x 100",
+    "success_rate": "success rate %",
+    "average_steps": "average steps",
+    "hallucination_rate": "hallucination rate %",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A mean with its 95% interval, in the paper's units; the paper's own numbers come without one."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one split ("seen" or "unseen"); no ``measures`` where there are no results."""
+
+    method: str
+    split: str
+    games: int | None = None
+    failures: int = 0
+    measures: dict[str, Measure] = field(default_factory=dict)
+
+
+def measure_run(label: str, folder: Path) -> list[Row]:
+    """Both splits' rows of a run folder. Raises InputError where there is no such folder."""
+    if not folder.is_dir():
+        raise InputError(f'run "{label}": no folder {folder}')
+    return [_row(label, name, read_episodes(folder / split)) for split, name in SPLITS.items()]
+
+
+def _row(label: str, split: str, episodes: list[dict]) -> Row:
+    values = values_of(episodes)
+    games = len(values["success_rate"])
+    measures = {}
+    for name in MEASURES if games else ():
+        scaled = values[name] * UNITS[name]
+        measures[name] = Measure(float(scaled.mean()), *bootstrap_interval(scaled))
+    return Row(label, split, games, len(episodes) - games, measures)
+
+
+def paper_rows(path: str, backbone: str) -> list[Row]:
+    """The published numbers for ``backbone``. Raises InputError with the known backbones for another one."""
+    published = read_json(path)["rows"]
+    rows = [
+        Row(f"{backbone} {entry['method']} (paper)", name,
+            measures={measure: Measure(value) for measure, value in entry[split].items()})
+        for entry in published if entry["backbone"] == backbone
+        for split, name in SPLITS.items()
+    ]
+    if not rows:
+        known = ", ".join(dict.fromkeys(entry["backbone"] for entry in published))
+        raise InputError(f'{path}: no backbone "{backbone}" (there are {known})')
+    return rows

@@ -1,0 +1,66 @@
+"""Pairs from expert trajectories and explored episodes."""
+
+import json
+
+import pytest
+
+from eval_agent.build_pairs import build_pairs
+from eval_agent.errors import InputError
+from eval_agent.trajectory import steps_of
+
+
+def turns(*values):
+    return [{"from": "gpt" if index % 2 else "human", "value": value} for index, value in enumerate(values)]
+
+
+def expert(game, **fields):
+    conversations = turns("Instruction", "OK", "Your task is to: ...", "Thought: t\nAction: go to desk 1")
+    return {"game_file": f"json_2.1.1/train/pick-Mug/{game}/game.tw-pddl", "conversations": conversations, **fields}
+
+
+def explored(folder, game, reward=0.0, finished=True, conversations=None):
+    task_id = f"pick-Mug__{game}"
+    meta = {"task_id": task_id, "task_type": "pick", "steps": 2, "reward": reward, "finished": finished,
+            "success": reward == 1, "invalid_actions": 0, "error": None}
+    conversations = conversations or turns("Instruction", "OK", "Your task is to: ...", "Thought: a\nAction: look",
+                                           "Observation: 1", "Thought: b\nAction: look", "Observation: 2")
+    folder = folder / "train"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{task_id}.json").write_text(json.dumps({"meta": meta, "conversations": conversations}))
+
+
+def write(path, records):
+    path.write_text(json.dumps(records))
+    return str(path)
+
+
+def test_pairs_match_by_game_and_count_outcomes(tmp_path):
+    experts = write(tmp_path / "expert.json", [expert("worse"), expert("equal"), expert("better", reward=0.5),
+                                               expert("never"), expert("broken"), expert("mute")])
+    explored(tmp_path, "worse")
+    explored(tmp_path, "equal", reward=1.0)
+    explored(tmp_path, "better", reward=1.0)
+    explored(tmp_path, "broken", finished=False)
+    explored(tmp_path, "mute", conversations=turns("Instruction", "OK", "Your task is to: ..."))
+
+    pairs, counts = build_pairs(experts, str(tmp_path / "train"))
+
+    assert counts == {"win": 1, "tie": 1, "lose": 1, "missing": 3}
+    assert [(pair["chosen"]["reward"], pair["rejected"]["reward"]) for pair in pairs] == [(1, 0), (1, 1), (0.5, 1)]
+    rejected = pairs[0]["rejected"]
+    assert rejected["game_file"] == pairs[0]["chosen"]["game_file"]
+    assert rejected["conversations"][-1] == {"from": "gpt", "value": "Thought: b\nAction: look"}
+    assert [step.action for step in steps_of(rejected, "rejected")] == ["look", "look"]
+
+
+def test_nothing_to_pair_is_an_error(tmp_path):
+    experts = write(tmp_path / "expert.json", [expert("one")])
+    with pytest.raises(InputError, match="no finished episode"):
+        build_pairs(experts, str(tmp_path / "nowhere"))
+
+
+def test_a_malformed_expert_is_named(tmp_path):
+    explored(tmp_path, "one")
+    path = write(tmp_path / "expert.json", [expert("one"), {"id": "x", "conversations": []}])
+    with pytest.raises(InputError, match='expert.json, record 1: field "conversations"'):
+        build_pairs(path, str(tmp_path / "train"))
