@@ -1,0 +1,14 @@
+"""Envs: benchmarks behind one interface, each in a child process of its own.
+
+``"env_class": "AlfWorldEnv"`` in configs/task/*.json is the class ``AlfWorldEnv`` of ``envs/alfworld.py``.
+Usage::
+
+    with ProcessEnv(task_config["env"]) as env:
+        text = env.reset(task)
+        result = env.step("go to desk 1")
+"""
+
+from eval_agent.envs.base import BaseEnv, EnvError, ExpertFailed, StepResult
+from eval_agent.envs.process import ProcessEnv
+
+__all__ = ["BaseEnv", "EnvError", "ExpertFailed", "ProcessEnv", "StepResult"]

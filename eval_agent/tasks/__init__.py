@@ -1,0 +1,44 @@
+"""Tasks: the instances of a benchmark. One file per benchmark, named after its task class.
+
+``"task_class": "AlfWorldTask"`` in configs/task/*.json is the class ``AlfWorldTask`` of ``tasks/alfworld.py``;
+it has a class method ``load(task_section, split) -> list[Task]``.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from eval_agent.errors import InputError
+from eval_agent.tasks.base import Task
+
+__all__ = ["Task", "canonical_split", "load_tasks", "task_class"]
+
+_SPLITS = {"train": "train", "dev": "dev", "seen": "dev", "test": "test", "unseen": "test"}
+
+
+def canonical_split(split: str) -> str:
+    """"train", "dev" or "test"; "seen" means dev and "unseen" means test. Raises InputError for others."""
+    if split not in _SPLITS:
+        raise InputError(f'unknown split "{split}": choose from {", ".join(_SPLITS)}')
+    return _SPLITS[split]
+
+
+def task_class(name: str) -> type[Task]:
+    """The class that a config names in ``task.task_class``. Raises InputError where there is none."""
+    module = f"{__name__}.{name.removesuffix('Task').lower()}"
+    found = getattr(import_module(module), name, None) if name.isidentifier() and find_spec(module) else None
+    if found is None:
+        raise InputError(f'unknown task class "{name}" (task.task_class in the task config)')
+    return found
+
+
+def load_tasks(task_config: dict, split: str) -> list[Task]:
+    """All tasks of a split, in an order that never changes.
+
+    ``task_config`` is the whole JSON of configs/task/*.json. Raises InputError for an unknown split or task
+    class, and where the data are missing.
+    """
+    section = task_config["task"]
+    split = canonical_split(split)
+    if split not in section["splits"]:
+        raise InputError(f'this task has no split "{split}", only {", ".join(section["splits"])}')
+    return task_class(section["task_class"]).load(section, split)

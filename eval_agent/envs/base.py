@@ -1,0 +1,57 @@
+"""What an env does: it turns text actions into observations, reward and an end."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from eval_agent.tasks import Task
+
+
+class EnvError(Exception):
+    """The env failed for a technical reason (never because of what the agent did)."""
+
+
+class ExpertFailed(EnvError):
+    """The benchmark's expert does not solve the task; the env itself is well."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one action brought."""
+
+    observation: str  # without the "Observation: " prefix
+    reward: float  # reward of the episode so far, in [0, 1]
+    done: bool
+    success: bool
+    valid: bool  # False for an action that was not possible (a hallucinated one)
+
+
+class BaseEnv(ABC):
+    """One env plays one task at a time, and any number of tasks one after the other.
+
+    It knows no step limit: ``max_steps`` is for the loop around it.
+    """
+
+    @abstractmethod
+    def reset(self, task: Task) -> str:
+        """Start ``task`` afresh; returns the task text that opens the dialogue."""
+
+    @abstractmethod
+    def step(self, action: str) -> StepResult:
+        """Take one action. Whatever the text, this does not raise: an impossible action is not valid."""
+
+    def expert(self, task: Task, max_steps: int) -> list[str]:
+        """Actions of the benchmark's own expert on ``task``, which is left in the state they lead to.
+
+        Raises ExpertFailed with the reason where it does not solve the task in ``max_steps``.
+        """
+        raise ExpertFailed(f"{type(self).__name__} has no expert")
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what the env holds; it cannot be used afterwards."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

@@ -1,0 +1,159 @@
+"""An env in a child process: it may crash or hang without harm, and several run at once from threads.
+
+The child is ``python -m eval_agent.envs.process``: started anew, so that it imports the benchmark and nothing
+of its parent (no torch). Both sides exchange JSON over a socket pair. When the parent goes, killed or not, its
+end of the pair closes and the child ends itself.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from importlib import import_module
+from importlib.util import find_spec
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from eval_agent.envs.base import BaseEnv, EnvError, ExpertFailed, StepResult
+from eval_agent.errors import InputError
+from eval_agent.tasks import Task, task_class
+
+_ROOT = Path(__file__).resolve().parents[2]
+_ERRORS = {error.__name__: error for error in (InputError, EnvError, ExpertFailed)}
+
+
+def env_class(name: str) -> type[BaseEnv]:
+    """The class that a config names in ``env.env_class``. Raises InputError where there is none."""
+    found = getattr(import_module(_module_of(name)), name, None)
+    if found is None:
+        raise InputError(f'unknown env class "{name}" (env.env_class in the task config)')
+    return found
+
+
+def _module_of(name: str) -> str:
+    module = f"eval_agent.envs.{name.removesuffix('Env').lower()}"
+    if not name.isidentifier() or find_spec(module) is None:
+        raise InputError(f'unknown env class "{name}" (env.env_class in the task config)')
+    return module
+
+
+class ProcessEnv(BaseEnv):
+    """The env of a config, run in a child process that is started at the first reset and used for every task.
+
+    ``env_config`` is the "env" section of a task config. A child that dies, or takes more than ``timeout_s``
+    seconds for one call, raises EnvError with the reason and is gone; the next reset starts another one.
+    """
+
+    def __init__(self, env_config: dict, timeout_s: float = 300.0):
+        self._name = env_config["env_class"]
+        _module_of(self._name)  # a wrong name shows here rather than at the first reset
+        self._timeout_s = timeout_s
+        self._child: subprocess.Popen | None = None
+        self._pipe: Connection | None = None
+        self._stderr = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, None while there is none."""
+        return self._child.pid if self._child else None
+
+    def reset(self, task: Task) -> str:
+        return self._call("reset", _task_fields(task))
+
+    def step(self, action: str) -> StepResult:
+        if self._child is None:
+            raise EnvError("no episode is running: call reset first")
+        return StepResult(**self._call("step", action))
+
+    def expert(self, task: Task, max_steps: int) -> list[str]:
+        return self._call("expert", _task_fields(task), max_steps)
+
+    def close(self) -> None:
+        if self._child is None:
+            return
+        self._pipe.close()  # the child reads the end of its input and leaves
+        try:
+            self._child.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._stderr.close()
+        self._child = None
+
+    def _start(self) -> None:
+        self._pipe, child_end = Pipe()
+        self._stderr = tempfile.TemporaryFile()
+        paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+        with child_end:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", __name__, self._name, str(child_end.fileno())],
+                pass_fds=[child_end.fileno()], stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr,
+                # a fixed hash seed: the same task gives the same text in every process
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONHASHSEED": "0"},
+            )
+
+    def _call(self, method: str, *arguments):
+        if self._child is None:
+            self._start()
+        try:
+            self._pipe.send_bytes(json.dumps([method, *arguments]).encode())
+            if not self._pipe.poll(self._timeout_s):
+                self._child.kill()
+                raise self._gone(f"no answer to {method} in {self._timeout_s:g} s")
+            answer = json.loads(self._pipe.recv_bytes())
+        except (EOFError, OSError):
+            self._child.wait()
+            raise self._gone(f"the env's process ended during {method}") from None
+        if "error" in answer:
+            raise _ERRORS[answer["error"]](answer["message"])
+        return answer["value"]
+
+    def _gone(self, reason: str) -> EnvError:
+        """Clean up after a lost child and tell why it was lost."""
+        code = self._child.wait()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self._stderr.seek(0)
+        output = self._stderr.read().decode(errors="replace").strip().splitlines()
+        self.close()
+        return EnvError(": ".join([f"{reason} ({how})", *output[-1:]]))
+
+
+def _task_fields(task: Task) -> list:
+    return [type(task).__name__, asdict(task)]
+
+
+def _answer(env: BaseEnv, method: str, arguments: list):
+    """One call in the child: plain JSON values in and out."""
+    if method == "step":
+        return asdict(env.step(*arguments))
+    (class_name, fields), *rest = arguments
+    return getattr(env, method)(task_class(class_name)(**fields), *rest)
+
+
+def serve(name: str, pipe: Connection) -> None:
+    """The child's loop: answer calls until the parent is gone."""
+    env = env_class(name)()
+    while True:
+        try:
+            method, *arguments = json.loads(pipe.recv_bytes())
+        except (EOFError, ConnectionError):
+            return
+        try:
+            answer = {"value": _answer(env, method, arguments)}
+        except (InputError, EnvError) as error:
+            answer = {"error": type(error).__name__, "message": str(error)}
+        except Exception as error:  # a fault inside the benchmark: it ends the episode, not the run
+            answer = {"error": "EnvError", "message": f"{type(error).__name__}: {error}"}
+        try:
+            pipe.send_bytes(json.dumps(answer).encode())
+        except ConnectionError:
+            return
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the pair
+    serve(sys.argv[1], Connection(int(sys.argv[2])))

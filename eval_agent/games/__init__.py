@@ -1,0 +1,1 @@
+"""Demo games: household rooms of the project's own, in ALFWorld's game format."""
