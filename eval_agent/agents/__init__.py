@@ -1,0 +1,27 @@
+"""Language models that the loop can ask, by the ``agent_class`` of a configs/model/*.json."""
+
+from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
+from eval_agent.agents.fastchat import FastChatAgent
+from eval_agent.errors import InputError
+
+__all__ = ["CandidateScore", "ContextOverflow", "FastChatAgent", "LMAgent", "ModelError", "load_agent"]
+
+_AGENTS = {"FastChatAgent": FastChatAgent}
+
+
+def load_agent(agent_config: dict, model_name: str | None) -> LMAgent:
+    """The agent of a model configuration; ``model_name`` goes before the configuration's own.
+
+    Raises InputError for an unknown class, template or field, and where no model name is given.
+    """
+    agent_class = agent_config.get("agent_class")
+    if agent_class not in _AGENTS:
+        raise InputError(f'field "agent_class" is {agent_class!r}, expected one of {", ".join(_AGENTS)}')
+    config = dict(agent_config.get("config", {}))
+    config["model_name"] = model_name or config.get("model_name")
+    if not config["model_name"]:
+        raise InputError('no model name: give one on the command line or as config field "model_name"')
+    try:
+        return _AGENTS[agent_class](**config)
+    except TypeError as error:
+        raise InputError(f'{agent_class}: field "config": {error}') from None

@@ -1,0 +1,49 @@
+"""What the episode loop asks of a language model, whoever serves it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class ModelError(Exception):
+    """The model could not answer for a technical reason; the message names the worker."""
+
+
+class ContextOverflow(ModelError):
+    """The prompt does not fit the model's context length."""
+
+
+@dataclass(frozen=True)
+class CandidateScore:
+    """Natural log-probabilities of one candidate string after a prompt.
+
+    ``first_token`` tells which candidates share their first token (their ``first_token_logprob`` then ties). It
+    is the vocabulary id, or a negative number where the worker does not tell ids.
+    """
+
+    first_token: int
+    first_token_logprob: float
+    logprob: float  # of the whole string
+
+
+class LMAgent(ABC):
+    """A language model behind chat messages ``[{"role": "user" | "assistant", "content": str}, ...]``.
+
+    A last assistant message is an unfinished reply: it is continued.
+    """
+
+    @abstractmethod
+    def generate(
+        self, messages: list[dict], *, stop: Sequence[str] = (), temperature: float, max_new_tokens: int
+    ) -> str:
+        """The new text alone, up to but without the first stop string.
+
+        Raises ContextOverflow, ModelError (after retries), InputError (nothing serves the model).
+        """
+
+    @abstractmethod
+    def score(self, messages: list[dict], candidates: Sequence[str]) -> list[CandidateScore]:
+        """How likely each candidate string is to follow, as it stands, on the last message.
+
+        Raises ContextOverflow, ModelError (after retries), InputError (nothing serves the model).
+        """

@@ -1,0 +1,152 @@
+"""A model behind FastChat's controller: prompts are rendered here, workers are found, asked and asked again."""
+
+from collections.abc import Sequence
+
+import requests
+import tenacity
+from fastchat.constants import ErrorCode
+
+from eval_agent.agents import stock_scores
+from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
+from eval_agent.errors import InputError
+from train.chat_templates import get_template
+
+_CONNECT_SECONDS, _ANSWER_SECONDS = 5, 600
+
+
+class _NotNow(ModelError):
+    """Worth another try: the worker may come back, or another one may take over."""
+
+
+class FastChatAgent(LMAgent):
+    """One served model. It stays with the worker that it was given, whose cache knows the dialogue.
+
+    Not for use by several threads at once. A worker of eval_agent.serve scores candidates in one call, a stock
+    FastChat worker through ``echo`` and ``logprobs``.
+    """
+
+    def __init__(self, model_name: str, controller_address: str, template: str, retry_seconds: float = 120):
+        self.model_name = model_name
+        self.controller = controller_address.rstrip("/")
+        self.template = get_template(template)
+        self._session = requests.Session()
+        self._worker: str | None = None
+        self._last_worker: str | None = None  # named in errors after it went away
+        self._context_lengths: dict[str, int] = {}
+        self._scores_itself: dict[str, bool] = {}  # by worker address
+        self._retry = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_NotNow),
+            wait=tenacity.wait_exponential(multiplier=0.25, max=15),
+            stop=tenacity.stop_after_delay(retry_seconds),
+            reraise=True,
+        )
+
+    def generate(
+        self, messages: list[dict], *, stop: Sequence[str] = (), temperature: float, max_new_tokens: int
+    ) -> str:
+        prompt = self.template.render(messages)
+        return self._retry(self._generate, prompt, list(stop), temperature, max_new_tokens)
+
+    def score(self, messages: list[dict], candidates: Sequence[str]) -> list[CandidateScore]:
+        return self._retry(self._score, self.template.render(messages), list(candidates))
+
+    def _generate(self, prompt, stop, temperature, max_new_tokens):
+        request = {
+            "prompt": prompt,
+            "temperature": temperature,
+            "max_new_tokens": max_new_tokens,
+            "stop": [self.template.stop, *stop],
+            "stop_token_ids": list(self.template.stop_token_ids),
+            "echo": False,
+        }
+        return self._ask_untruncated(request)["text"]
+
+    def _score(self, prompt, candidates):
+        worker = self._find_worker()
+        if self._scores_itself.get(worker, True):
+            reply = self._ask("/worker_score_candidates", {"prompt": prompt, "candidates": candidates})
+            self._scores_itself[worker] = reply is not None
+            if reply is not None:
+                return [CandidateScore(**score) for score in reply["scores"]]
+        return stock_scores.score(self._ask_untruncated, prompt, candidates)
+
+    def _ask_untruncated(self, request: dict) -> dict:
+        """/worker_generate; ContextOverflow where a stock worker has silently cut the prompt's beginning."""
+        reply = self._ask("/worker_generate", request)
+        read = reply["usage"]["prompt_tokens"]
+        if read + request["max_new_tokens"] + 1 >= self._context_length():
+            n_tokens = self._ask("/count_token", {"prompt": request["prompt"]})["count"]
+            if n_tokens > read:
+                raise ContextOverflow(
+                    f"{self.model_name} at {self._worker}: the prompt's {n_tokens} tokens and "
+                    f"{request['max_new_tokens']} new ones exceed the context length {self._context_length()}"
+                )
+        return reply
+
+    def _context_length(self) -> int:
+        if self._worker not in self._context_lengths:
+            self._context_lengths[self._worker] = self._ask("/model_details", {})["context_length"]
+        return self._context_lengths[self._worker]
+
+    def _ask(self, route: str, request: dict) -> dict | None:
+        """POST to the worker; None where it has no such route. A worker that fails is given up."""
+        worker = self._find_worker()
+        try:
+            response = self._post(worker + route, {"model": self.model_name, **request})
+            if response.status_code == 404:
+                return None
+            response.raise_for_status()
+            reply = response.json()
+        except requests.RequestException as error:
+            self._give_up_worker(unreachable=isinstance(error, requests.ConnectionError))
+            raise _NotNow(f"{self.model_name}: worker {worker}{route} does not answer ({error})") from error
+        self._raise_for_code(worker, reply)
+        return reply
+
+    def _raise_for_code(self, worker, reply):
+        code = reply.get("error_code", 0)
+        if code == 0:
+            return
+        message = f"{self.model_name}: worker {worker}: {reply.get('text')} (error code {int(code)})"
+        if code == ErrorCode.CONTEXT_OVERFLOW:
+            raise ContextOverflow(message)
+        if code in (ErrorCode.INVALID_MODEL, ErrorCode.CUDA_OUT_OF_MEMORY):
+            self._give_up_worker(unreachable=False)
+            raise _NotNow(message)
+        raise ModelError(message)
+
+    def _find_worker(self) -> str:
+        if self._worker is None:
+            address = self._ask_controller("/get_worker_address", {"model": self.model_name})["address"]
+            if not address:
+                self._raise_no_worker()
+            self._worker = self._last_worker = address.rstrip("/")
+        return self._worker
+
+    def _raise_no_worker(self):
+        names = sorted(self._ask_controller("/list_models", {})["models"])
+        served = ", ".join(names) or "no model at all"
+        message = f'no worker serves model "{self.model_name}": {self.controller} knows {served}'
+        if self._last_worker is None:
+            raise InputError(message)
+        raise _NotNow(f"{message}; worker {self._last_worker} went away")
+
+    def _give_up_worker(self, unreachable: bool) -> None:
+        """Ask the controller anew next time; one that cannot be reached is struck off its list first."""
+        self._worker = None
+        if unreachable:
+            self._ask_controller("/refresh_all_workers", {})
+
+    def _ask_controller(self, route: str, request: dict) -> dict:
+        try:
+            response = self._post(self.controller + route, request)
+            response.raise_for_status()
+            return response.json()
+        except requests.RequestException as error:
+            if self._last_worker is not None:
+                raise _NotNow(f"controller {self.controller} does not answer ({error})") from error
+            start = "start it with `python -m fastchat.serve.controller`"
+            raise InputError(f"no FastChat controller at {self.controller}: {start} ({error})") from None
+
+    def _post(self, url, request):
+        return self._session.post(url, json=request, timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS))

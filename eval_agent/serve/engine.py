@@ -1,0 +1,129 @@
+"""One base model in memory with its LoRA adapters: which one reads, what it has read, one call at a time.
+
+Generation, scoring and embedding are functions over an :class:`Engine` in the modules beside this one.
+Every model call passes through :meth:`Engine.forward`, which takes the adapter as an argument: batches that mix
+adapters would start there.
+"""
+
+import inspect
+import threading
+from collections.abc import Sequence
+
+import torch
+from fastchat.constants import ErrorCode
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import AuxiliaryTrainingWrapper
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from eval_agent.serve.prefix_cache import Prefix, PrefixCache
+
+
+class RequestError(Exception):
+    """A request that cannot be served, with FastChat's error code for it."""
+
+    def __init__(self, code: ErrorCode, text: str):
+        super().__init__(text)
+        self.code = code
+
+
+class Engine:
+    """The model, its tokenizer, its adapters by served name (None: the base itself) and the prefix cache."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        adapters: dict[str, str | None],
+        context_length: int,
+        prefix_cache_bytes: int,
+    ):
+        model.eval().requires_grad_(False)
+        self.lm = model.get_base_model() if isinstance(model, PeftModel) else model
+        self.tokenizer = tokenizer
+        self.adapters = adapters
+        self.context_length = context_length
+        self.device = next(self.lm.parameters()).device
+        self._lock = threading.Lock()
+        self._prefixes = PrefixCache(prefix_cache_bytes)
+        self._switches = [m for m in self.lm.modules() if isinstance(m, (BaseTunerLayer, AuxiliaryTrainingWrapper))]
+        self._selected = object()  # no adapter yet
+        self._keeps_rows = "logits_to_keep" in inspect.signature(self.lm.forward).parameters
+
+    def adapter_of(self, name: str | None) -> str | None:
+        """The adapter served as ``name``; the first one where a request names none."""
+        if name is None:
+            return next(iter(self.adapters.values()))
+        if name not in self.adapters:
+            served = ", ".join(self.adapters)
+            raise RequestError(ErrorCode.INVALID_MODEL, f'no model "{name}" here, this worker serves {served}')
+        return self.adapters[name]
+
+    def encode_prompt(self, prompt: str) -> list[int]:
+        """Token ids of a prompt that leaves room for at least one new token, else RequestError."""
+        ids = self.tokenizer(prompt).input_ids
+        if not ids:
+            raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, "the prompt is empty")
+        self.check_fits(len(ids) + 1, "the prompt and one new token")
+        return ids
+
+    def check_fits(self, n_tokens: int, what: str) -> None:
+        """RequestError (CONTEXT_OVERFLOW) where ``n_tokens`` exceed the context; nothing is ever cut off."""
+        if n_tokens > self.context_length:
+            text = f"{what}: {n_tokens} tokens, the model's context length is {self.context_length}"
+            raise RequestError(ErrorCode.CONTEXT_OVERFLOW, text)
+
+    def take_prefix(self, adapter: str | None, ids: Sequence[int]) -> Prefix:
+        """The longest part of ``ids`` already read, to be extended and given back with ``keep_prefix``."""
+        with self._lock, torch.inference_mode():
+            return self._prefixes.take(adapter, ids)
+
+    def keep_prefix(self, prefix: Prefix) -> None:
+        with self._lock:
+            self._prefixes.put(prefix)
+
+    def extend(
+        self, prefix: Prefix, ids: Sequence[int], rows: torch.Tensor | int = 1, **model_kwargs
+    ) -> torch.Tensor:
+        """Read ``ids`` after ``prefix`` (which grows); logits [rows, vocabulary] in the model's dtype.
+
+        ``rows``: the last n, or a tensor with the places in ``ids`` to return.
+        """
+        inputs = torch.tensor([ids], device=self.device)
+        if self._keeps_rows:
+            model_kwargs["logits_to_keep"] = rows
+        logits = self.forward(
+            prefix.adapter, input_ids=inputs, past_key_values=prefix.cache, use_cache=True, **model_kwargs
+        ).logits[0]
+        prefix.ids.extend(ids)
+        if self._keeps_rows:
+            return logits
+        return logits[-rows:] if isinstance(rows, int) else logits[rows]
+
+    def forward(self, adapter: str | None, body_only: bool = False, **model_kwargs):
+        """One call of the model (``body_only``: without its vocabulary head) under ``adapter``."""
+        with self._lock, torch.inference_mode():
+            self._select(adapter)
+            return (self.lm.base_model if body_only else self.lm)(**model_kwargs)
+
+    def stock_stream(self, adapter: str | None, stream):
+        """Iterate over one of FastChat's own generators: ``adapter`` is selected for each of its steps."""
+        while True:
+            with self._lock:
+                self._select(adapter)
+                output = next(stream, None)
+            if output is None:
+                return
+            yield output
+
+    def _select(self, adapter):
+        if adapter == self._selected:
+            return
+        for module in self._switches:
+            if adapter is None:
+                module.enable_adapters(False)
+            else:
+                if self._selected is None:
+                    module.enable_adapters(True)
+                module.set_adapter(adapter)
+        self._selected = adapter

@@ -1,0 +1,148 @@
+"""Text generation with FastChat's request fields, over the prefix cache.
+
+Differs from FastChat's own generate_stream on purpose: the prompt is never truncated, and text comes out as the
+tokens spell it (no clean-up of spaces), so that it can be appended to the prompt and found in the cache again.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from fastchat.constants import ErrorCode
+from fastchat.serve.inference import generate_stream as stock_generate_stream
+from fastchat.serve.inference import prepare_logits_processor
+from fastchat.utils import is_partial_stop
+
+from eval_agent.serve.engine import Engine, RequestError
+
+
+def generate_stream(engine: Engine, params: dict, stream_interval: int, seed: int | None) -> Iterator[dict]:
+    """Answer a /worker_generate(_stream) request: dicts with text, usage and finish_reason, as FastChat's.
+
+    ``usage["prefilled_tokens"]`` counts the prompt's tokens that were not in the prefix cache. Requests for
+    ``echo`` or ``logprobs`` go to FastChat's own function. Raises RequestError.
+    """
+    adapter = engine.adapter_of(params.get("model"))
+    ids = engine.encode_prompt(params["prompt"])
+    if params.get("echo", True) or params.get("logprobs") is not None:
+        # FastChat cuts the prompt to leave room for all of max_new_tokens and one more
+        room = len(ids) + int(params.get("max_new_tokens", 256)) + 1
+        engine.check_fits(room, "the prompt and max_new_tokens")
+        stream = stock_generate_stream(
+            engine.lm, engine.tokenizer, params, engine.device, engine.context_length, stream_interval
+        )
+        yield from engine.stock_stream(adapter, stream)
+    else:
+        yield from _generate(engine, adapter, ids, params, stream_interval, seed)
+
+
+def _generate(engine, adapter, ids, params, stream_interval, seed):
+    stops = _stop_strings(params)
+    stop_ids = {engine.tokenizer.eos_token_id, *(params.get("stop_token_ids") or ())}
+    limit = min(int(params.get("max_new_tokens", 256)), engine.context_length - len(ids))
+    sampler = Sampler(params, engine.device, seed)
+    text = TextStream(engine.tokenizer, ids)
+
+    prefix = engine.take_prefix(adapter, ids[:-1])
+    prefix.prompt_length = len(ids)
+    usage = {"prompt_tokens": len(ids), "prefilled_tokens": len(ids) - len(prefix.ids)}
+    new, finish_reason = ids[len(prefix.ids):], "length"
+    output_ids = list(ids)
+    try:
+        for step in range(limit):
+            token = sampler.choose(engine.extend(prefix, new), output_ids)
+            if token in stop_ids:
+                finish_reason = "stop"
+                break
+            output_ids.append(token)
+            new = [token]
+            if text.push(token, stops):
+                finish_reason = "stop"
+                break
+            if step % stream_interval == 0 and not any(is_partial_stop(text.text, s) for s in stops):
+                yield _output(text.text, usage, len(output_ids) - len(ids), None)
+    except GeneratorExit:  # the client went away; what was read is still good
+        engine.keep_prefix(prefix)
+        raise
+    engine.keep_prefix(prefix)
+    yield _output(text.finish(stops), usage, len(output_ids) - len(ids), finish_reason)
+
+
+def _output(text, usage, n_new, finish_reason):
+    usage = {**usage, "completion_tokens": n_new, "total_tokens": usage["prompt_tokens"] + n_new}
+    return {"text": text, "usage": usage, "finish_reason": finish_reason}
+
+
+def _stop_strings(params):
+    stop = params.get("stop") or []
+    stops = [stop] if isinstance(stop, str) else list(stop)
+    if not all(isinstance(s, str) and s for s in stops):
+        raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, "stop must be a string or a list of strings")
+    return stops
+
+
+class Sampler:
+    """Chooses the next token: greedy at temperature 0, else by FastChat's chain of logits processors."""
+
+    def __init__(self, params: dict, device: torch.device, seed: int | None):
+        temperature = float(params.get("temperature", 1.0))
+        top_p = float(params.get("top_p", 1.0))
+        self.penalised = float(params.get("repetition_penalty", 1.0)) > 1.0
+        self.greedy = temperature < 1e-5 or top_p < 1e-8
+        self.processor = prepare_logits_processor(
+            temperature, float(params.get("repetition_penalty", 1.0)), top_p, int(params.get("top_k", -1))
+        )
+        if not self.greedy:
+            # of its own: concurrent requests must not disturb each other's draws
+            self.random = torch.Generator(device)
+            self.random.manual_seed(seed) if seed is not None else self.random.seed()
+
+    @torch.inference_mode()
+    def choose(self, logits: torch.Tensor, ids: list[int]) -> int:
+        """The next token for logits [1, vocabulary] after ``ids``."""
+        if self.processor:
+            seen = torch.tensor([ids], device=logits.device) if self.penalised else None
+            logits = self.processor(seen, logits)
+        if self.greedy:
+            return int(logits.argmax())
+        return int(torch.multinomial(logits.float().softmax(-1), 1, generator=self.random))
+
+
+class TextStream:
+    """Text of the new tokens, decoded a few tokens at a time; special tokens are left out.
+
+    A window that starts before the new tokens is decoded twice, without and with them: what the second text has
+    more is theirs, with the spaces that a tokenizer drops at the beginning of a text.
+    """
+
+    def __init__(self, tokenizer, prompt_ids: list[int]):
+        self.text = ""
+        self._decode = lambda ids: tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        self._window = prompt_ids[-4:]  # read already
+        self._pending: list[int] = []  # characters may spread over tokens
+
+    def push(self, token: int, stops: list[str]) -> bool:
+        """Add a token; True where a stop string is complete (the text then ends before it)."""
+        self._pending.append(token)
+        before, after = self._decode(self._window), self._decode(self._window + self._pending)
+        if after.endswith("\N{REPLACEMENT CHARACTER}") and len(self._pending) < 8:
+            return False
+        return self._add(after[len(before):], stops)
+
+    def finish(self, stops: list[str]) -> str:
+        """The whole text, half characters included."""
+        if self._pending:
+            before, after = self._decode(self._window), self._decode(self._window + self._pending)
+            self._add(after[len(before):], stops)
+        return self.text
+
+    def _add(self, new, stops):
+        self._window, self._pending = self._pending, []
+        searched = len(self.text)
+        self.text += new
+        places = [self.text.find(stop, max(0, searched - len(stop) + 1)) for stop in stops]
+        found = [place for place in places if place >= 0]
+        if found:
+            self.text = self.text[: min(found)]
+        return bool(found)

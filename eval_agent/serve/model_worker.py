@@ -1,0 +1,228 @@
+"""FastChat's model worker with several LoRA adapters over one base, a prefix cache and candidate scoring.
+
+    python -m eval_agent.serve.model_worker \\
+        --model-path /path/peft/agent_model --model-names agent_model \\
+        --model-path /path/peft/world_model --model-names world_model \\
+        --port 21020 --worker-address http://localhost:21020
+
+Flags, HTTP routes and the protocol with the controller are FastChat's; POST /worker_score_candidates is added.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+
+# FastChat writes model_worker_*.log into the working folder otherwise; the same lines go to stderr anyway
+os.environ.setdefault("LOGDIR", "")
+
+import requests
+import tenacity
+import torch
+import uvicorn
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from fastchat.constants import SERVER_ERROR_MSG, ErrorCode
+from fastchat.model.model_adapter import add_model_args, load_model
+from fastchat.modules.awq import AWQConfig
+from fastchat.modules.gptq import GptqConfig
+from fastchat.serve.base_model_worker import (
+    BaseModelWorker,
+    acquire_worker_semaphore,
+    app,
+    release_worker_semaphore,
+)
+from fastchat.serve.model_worker import ModelWorker, worker_id
+from fastchat.utils import str_to_torch_dtype
+
+from eval_agent.errors import InputError, exit_on_input_error
+from eval_agent.serve.embedding import embed
+from eval_agent.serve.engine import Engine, RequestError
+from eval_agent.serve.generation import generate_stream
+from eval_agent.serve.loading import ServedModel, add_adapters, context_length, plan_models
+from eval_agent.serve.scoring import score_candidates
+
+
+class AdapterWorker(ModelWorker):
+    """FastChat's worker over an :class:`Engine`; its routes reach the adapter that a request's "model" names."""
+
+    def __init__(self, args: argparse.Namespace, models: list[ServedModel]):
+        names = [name for model in models for name in model.names]
+        # ModelWorker's own __init__ would load a second base, and fails under transformers 5
+        BaseModelWorker.__init__(
+            self,
+            args.controller_address,
+            args.worker_address,
+            worker_id,
+            models[0].base,
+            names,
+            args.limit_worker_concurrency,
+            conv_template=args.conv_template,
+        )
+        base, self.tokenizer = _load_base(args, models[0].base)
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.context_len = context_length(base.config)
+        self.model, adapters = add_adapters(base, models)
+        self.engine = Engine(
+            self.model, self.tokenizer, adapters, self.context_len, args.prefix_cache_mb * 2**20
+        )
+        self.device = args.device
+        self.stream_interval = args.stream_interval
+        self.embed_in_truncate = args.embed_in_truncate
+        self.seed = args.seed
+        self.generate_stream_func = self._generate_stream
+
+    def _generate_stream(self, model, tokenizer, params, device, context_len, stream_interval):
+        return generate_stream(self.engine, params, stream_interval, params.get("seed", self.seed))
+
+    def generate_stream_gate(self, params):
+        try:
+            yield from super().generate_stream_gate(params)
+        except Exception as error:  # noqa: BLE001  the routes never free their semaphore after an exception
+            yield json.dumps(_failure(error)).encode() + b"\0"
+
+    def get_embeddings(self, params):
+        self.call_ct += 1
+        return _answer(embed, self.engine, params, self.embed_in_truncate)
+
+    def score_gate(self, params: dict) -> dict:
+        """Answer /worker_score_candidates: {"model", "prompt", "candidates"} -> {"scores", "usage", ...}."""
+        self.call_ct += 1
+        arguments = (params.get("model"), params.get("prompt"), params.get("candidates"))
+        return {"text": "", "error_code": 0, **_answer(score_candidates, self.engine, *arguments)}
+
+
+def _answer(function, *arguments) -> dict:
+    try:
+        return function(*arguments)
+    except Exception as error:  # noqa: BLE001  a client gets the reason, the worker goes on
+        return _failure(error)
+
+
+def _failure(error: Exception) -> dict:
+    if isinstance(error, RequestError):
+        return {"text": str(error), "error_code": error.code}
+    out_of_memory = isinstance(error, torch.cuda.OutOfMemoryError)
+    code = ErrorCode.CUDA_OUT_OF_MEMORY if out_of_memory else ErrorCode.INTERNAL_ERROR
+    return {"text": f"{SERVER_ERROR_MSG}\n\n({type(error).__name__}: {error})", "error_code": code}
+
+
+def _load_base(args, path):
+    gptq = GptqConfig(
+        ckpt=args.gptq_ckpt or path,
+        wbits=args.gptq_wbits,
+        groupsize=args.gptq_groupsize,
+        act_order=args.gptq_act_order,
+    )
+    awq = AWQConfig(ckpt=args.awq_ckpt or path, wbits=args.awq_wbits, groupsize=args.awq_groupsize)
+    return load_model(
+        path,
+        revision=args.revision,
+        device=args.device,
+        num_gpus=args.num_gpus,
+        max_gpu_memory=args.max_gpu_memory,
+        dtype=str_to_torch_dtype(args.dtype),
+        load_8bit=args.load_8bit,
+        cpu_offloading=args.cpu_offloading,
+        gptq_config=gptq,
+        awq_config=awq,
+        debug=args.debug,
+    )
+
+
+@app.post("/worker_score_candidates")
+async def api_score_candidates(request: Request):
+    """Scores of the "candidates" that may follow "prompt" under "model"."""
+    from fastchat.serve.base_model_worker import worker
+
+    params = await request.json()
+    await acquire_worker_semaphore()
+    try:
+        return JSONResponse(await asyncio.to_thread(worker.score_gate, params))
+    finally:
+        release_worker_semaphore()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """FastChat's flags; --model-path and --model-names may be repeated, as in its multi_model_worker."""
+    parser = argparse.ArgumentParser(
+        description="FastChat model worker for several LoRA adapters over one base.", conflict_handler="resolve"
+    )
+    parser.add_argument("--host", default="localhost")
+    parser.add_argument("--port", type=int, default=21002)
+    parser.add_argument("--worker-address", default="http://localhost:21002")
+    parser.add_argument("--controller-address", default="http://localhost:21001")
+    add_model_args(parser)
+    parser.add_argument(
+        "--model-path",
+        action="append",
+        default=[],
+        help="A LoRA adapter's folder or a base model; repeat it for more models over the same base.",
+    )
+    parser.add_argument(
+        "--model-names",
+        action="append",
+        type=lambda names: names.split(","),
+        help="Comma separated names, once after each --model-path. Default: the folders' names.",
+    )
+    parser.add_argument("--conv-template", help="Conversation prompt template.")
+    parser.add_argument("--embed-in-truncate", action="store_true")
+    parser.add_argument("--limit-worker-concurrency", type=int, default=5)
+    parser.add_argument("--stream-interval", type=int, default=2)
+    parser.add_argument("--no-register", action="store_true")
+    parser.add_argument("--seed", type=int, help="Overwrite the random seed for each generation.")
+    parser.add_argument("--debug", type=bool, default=False, help="Print debugging messages")
+    parser.add_argument(
+        "--ssl", action="store_true", help="Enable SSL; needs the variables SSL_KEYFILE and SSL_CERTFILE."
+    )
+    parser.add_argument(
+        "--prefix-cache-mb", type=int, default=2048, help="Memory for the key-value states of prompts seen before."
+    )
+    return parser
+
+
+def _check_device(args):
+    if args.gpus and len(args.gpus.split(",")) < args.num_gpus:
+        raise InputError(f"--num-gpus {args.num_gpus} is more than --gpus {args.gpus} lists")
+    if args.gpus:  # before anything asks CUDA for its devices
+        os.environ["CUDA_VISIBLE_DEVICES"] = args.gpus
+    if args.enable_exllama or args.enable_xft:
+        raise InputError("--enable-exllama and --enable-xft need fastchat.serve.model_worker: no LoRA adapters there")
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda, but PyTorch finds no GPU here; use --device cpu")
+    if args.ssl and not {"SSL_KEYFILE", "SSL_CERTFILE"} <= os.environ.keys():
+        raise InputError("--ssl needs the environment variables SSL_KEYFILE and SSL_CERTFILE")
+
+
+def _wait_for_controller(address: str, seconds: float = 10) -> None:
+    """A controller may be starting just now. Raises InputError where none answers."""
+    retry = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_fixed(0.5),
+        retry=tenacity.retry_if_exception_type(requests.RequestException),
+        reraise=True,
+    )
+    try:
+        retry(requests.get, address + "/test_connection", timeout=5)
+    except requests.RequestException:
+        start = "start `python -m fastchat.serve.controller`, or pass --no-register"
+        raise InputError(f"no controller at {address} (--controller-address): {start}") from None
+
+
+@exit_on_input_error
+def main() -> None:
+    args = build_parser().parse_args()
+    _check_device(args)
+    models = plan_models(args.model_path, args.model_names)
+    if not args.no_register:
+        _wait_for_controller(args.controller_address)
+    worker = AdapterWorker(args, models)
+    if not args.no_register:
+        worker.init_heart_beat()
+    ssl = {"ssl_keyfile": os.environ["SSL_KEYFILE"], "ssl_certfile": os.environ["SSL_CERTFILE"]} if args.ssl else {}
+    uvicorn.run(app, host=args.host, port=args.port, log_level="info", **ssl)
+
+
+if __name__ == "__main__":
+    main()
