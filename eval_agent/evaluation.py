@@ -1,8 +1,7 @@
-"""Many episodes: checking of everything they need, scheduling over threads, resuming, the run's summary."""
+"""Many episodes: checking of everything they need, playing them side by side, resuming, the run's summary."""
 
-import queue
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,8 @@ from tqdm import tqdm
 
 from eval_agent.agents import load_agent
 from eval_agent.config import read_instruction
-from eval_agent.envs.process import ProcessEnv
+from eval_agent.envs import ProcessEnv
+from eval_agent.envs.pool import run_in_envs
 from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
@@ -23,6 +23,7 @@ from eval_agent.tasks import Task, canonical_split, load_tasks
 MOST_FAILURES_IN_A_ROW = 5
 _WITHOUT_KNOWLEDGE = ("task", "env", "agent")
 _ADDRESS = "controller_address"
+_HELLO = [{"role": "user", "content": "Hello"}]
 
 
 @dataclass(frozen=True)
@@ -63,36 +64,49 @@ class Evaluation:
             check_run(self.folder, settings)
         pending = [task for task in tasks if override or not is_finished(self.folder, task.task_id)]
         if pending:
-            agent, world_model = self._load_models()
+            models = self._load_models()
             if override:
                 clear_run(self.folder, settings, [task.task_id for task in tasks])
             write_json(self.folder / RUN, settings)
-            _Schedule(self, agent, world_model, pending).play(num_workers, len(tasks))
+            self._play(pending, models, num_workers, len(tasks))
         summary = self._summary(tasks, settings)
         write_json(self.folder / SUMMARY, summary)
         return summary
 
-    def _load_models(self) -> tuple[Agent, WorldModel | None]:
-        config = self.task_config
-        agent_model = load_agent(self.model_config, self.agent_model_name)
-        side, with_knowledge = config["agent"], self.world_model_name is not None
-        agent = Agent(
-            agent_model, read_instruction(side["instruction"]),
-            side["temperature_with_knowledge" if with_knowledge else "temperature"], side["max_new_tokens"],
-        )
-        return agent, self._load_world_model() if with_knowledge else None
+    def _load_models(self) -> "_Models":
+        """Check that both models answer, load the state base, and give what makes a thread's own models."""
+        for name in filter(None, (self.agent_model_name, self.world_model_name)):
+            load_agent(self.model_config, name).generate(_HELLO, temperature=0, max_new_tokens=1)
+        state_base = None
+        if self.world_model_name is not None:
+            base, address = self.task_config["state_base"], self.model_config["config"].get(_ADDRESS)
+            encoder_model = base["encoder_model"] or recorded_encoder_model(base["path"])
+            encoder = load_encoder(base["encoder"], encoder_model, *([address] if address else []))
+            state_base = StateBase.load(base["path"], encoder, self.task_config["planner"]["pre_action_rule"])
+        return _Models(self, state_base)
 
-    def _load_world_model(self) -> WorldModel:
-        side, planner, base = (self.task_config[name] for name in ("world_model", "planner", "state_base"))
-        model = load_agent(self.model_config, self.world_model_name)
-        address = self.model_config["config"].get(_ADDRESS)
-        encoder_model = base["encoder_model"] or recorded_encoder_model(base["path"])
-        encoder = load_encoder(base["encoder"], encoder_model, *([address] if address else []))
-        return WorldModel(
-            model, read_instruction(side["instruction"]), side["temperature"], side["max_task_tokens"],
-            side["max_state_tokens"], StateBase.load(base["path"], encoder, planner["pre_action_rule"]),
-            planner["gamma"], planner["n_neighbours"], planner["verbs"], planner["score"] == "whole",
-        )
+    def _play(self, pending: list[Task], models: "_Models", num_workers: int, total: int) -> None:
+        """Play ``pending`` of ``total`` tasks; each episode's file is there as soon as it has ended."""
+        split, env_config = canonical_split(self.split), self.task_config["env"]
+
+        def play(env: ProcessEnv, task: Task) -> dict:
+            result = run_episode(env, task, split, models.agent, models.world_model, env_config["max_steps"])
+            write_json(episode_path(self.folder, task.task_id), result)
+            return result["meta"]
+
+        won = failures_in_a_row = 0
+        bar = tqdm(total=total, initial=total - len(pending), desc=split, unit="episode")
+        with bar, closing(run_in_envs(env_config, play, pending, min(num_workers, len(pending)))) as played:
+            for task, meta in played:
+                won += meta["success"]
+                bar.set_postfix(won=won)
+                bar.update()
+                failures_in_a_row = 0 if meta["finished"] else failures_in_a_row + 1
+                if not meta["finished"]:
+                    bar.write(f"failed: {task.task_id}: {meta['error']}")
+                if failures_in_a_row == MOST_FAILURES_IN_A_ROW:
+                    bar.write(f"stopped: {failures_in_a_row} episodes in a row failed")
+                    break
 
     def _summary(self, tasks: list[Task], settings: dict) -> dict:
         episodes = read_episodes(self.folder)
@@ -105,56 +119,22 @@ class Evaluation:
         }
 
 
-class _Schedule:
-    """Threads that take tasks from one queue, each with an env of its own."""
+class _Models(threading.local):
+    """Each thread's own agent and world model (an LMAgent is not shared by threads), over one state base."""
 
-    def __init__(self, evaluation: Evaluation, agent: Agent, world_model: WorldModel | None, tasks: list[Task]):
-        self._evaluation = evaluation
-        self._agent = agent
-        self._world_model = world_model
-        self._split = canonical_split(evaluation.split)
-        self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
-        for task in tasks:
-            self._tasks.put(task)
-        self._pending = len(tasks)
-        self._failures_in_a_row = self._successes = 0
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-
-    def play(self, num_workers: int, total: int) -> None:
-        with tqdm(total=total, initial=total - self._pending, desc=self._split, unit="episode") as bar:
-            with ThreadPoolExecutor(min(num_workers, self._pending)) as pool:
-                workers = [pool.submit(self._work, bar) for _ in range(min(num_workers, self._pending))]
-                try:
-                    for worker in as_completed(workers):
-                        worker.result()
-                except BaseException:
-                    self._stop.set()
-                    bar.write("stopping when the episodes under way have ended")
-                    raise
-
-    def _work(self, bar: tqdm) -> None:
-        with ProcessEnv(self._evaluation.task_config["env"]) as env:
-            while not self._stop.is_set():
-                try:
-                    task = self._tasks.get_nowait()
-                except queue.Empty:
-                    return
-                max_steps = self._evaluation.task_config["env"]["max_steps"]
-                result = run_episode(env, task, self._split, self._agent, self._world_model, max_steps)
-                write_json(episode_path(self._evaluation.folder, task.task_id), result)
-                self._count(result["meta"], bar)
-
-    def _count(self, meta: dict, bar: tqdm) -> None:
-        with self._lock:
-            bar.update()
-            self._successes += meta["success"]
-            bar.set_postfix(won=self._successes)
-            if meta["finished"]:
-                self._failures_in_a_row = 0
-                return
-            bar.write(f"failed: {meta['task_id']}: {meta['error']}")
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row == MOST_FAILURES_IN_A_ROW and not self._stop.is_set():
-                self._stop.set()
-                bar.write(f"stopped: {MOST_FAILURES_IN_A_ROW} episodes in a row failed")
+    def __init__(self, evaluation: Evaluation, state_base: StateBase | None):
+        config, agent_side = evaluation.task_config, evaluation.task_config["agent"]
+        temperature = agent_side["temperature" if state_base is None else "temperature_with_knowledge"]
+        self.agent = Agent(
+            load_agent(evaluation.model_config, evaluation.agent_model_name),
+            read_instruction(agent_side["instruction"]), temperature, agent_side["max_new_tokens"],
+        )
+        self.world_model = None
+        if state_base is not None:
+            side, planner = config["world_model"], config["planner"]
+            self.world_model = WorldModel(
+                load_agent(evaluation.model_config, evaluation.world_model_name),
+                read_instruction(side["instruction"]), side["temperature"], side["max_task_tokens"],
+                side["max_state_tokens"], state_base, planner["gamma"], planner["n_neighbours"],
+                planner["verbs"], planner["score"] == "whole",
+            )

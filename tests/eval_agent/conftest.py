@@ -1,0 +1,41 @@
+"""Real games for the tests of loop and evaluation: three demo games, made in seconds by the project itself."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from eval_agent.config import load_task_config
+from eval_agent.demo_games import MAX_EXPERT_STEPS, make_game, plan
+from eval_agent.envs import ProcessEnv
+from eval_agent.tasks import load_tasks
+
+
+@dataclass(frozen=True)
+class DemoGames:
+    folder: Path
+    task_config: dict  # configs/task/alfworld.json over these games: two for train, one for dev
+    expert_actions: dict[str, list[str]]  # by task id
+
+
+@pytest.fixture(scope="session")
+def demo_games(tmp_path_factory) -> DemoGames:
+    folder = tmp_path_factory.mktemp("games")
+    config = load_task_config("alfworld", "configs/task")
+    config["task"] |= {"data_path": str(folder), "splits": {"train": "train", "dev": "valid_seen"}}
+    slots = plan(seed=0)
+    train = [slot for slot in slots if slot.split == "train"]
+    seen = [slot for slot in slots if slot.split == "valid_seen"]
+    with ProcessEnv(config["env"]) as env:
+        for slot in [train[0], train[-1], seen[0]]:
+            make_game(env, slot, folder)
+        tasks = [*load_tasks(config, "train"), *load_tasks(config, "dev")]
+        actions = {task.task_id: env.expert(task, MAX_EXPERT_STEPS) for task in tasks}
+    return DemoGames(folder, config, actions)
+
+
+@pytest.fixture(scope="session")
+def env(demo_games):
+    """One env process for all tests that play a game."""
+    with ProcessEnv(demo_games.task_config["env"]) as env:
+        yield env
