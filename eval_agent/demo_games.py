@@ -99,14 +99,16 @@ def _write_game(folder: Path, goal: Goal, trial: str, rng: random.Random) -> Alf
     return AlfWorldTask.of(trial_folder / GAME_FILE)
 
 
-def make_games(output_dir: Path, seed: int, num_workers: int) -> Counter:
-    """Make what is missing of the games of ``seed``; returns how many were made in each split."""
-    slots = plan(seed)
+def make_games(slots: list[Slot], output_dir: Path, num_workers: int) -> Counter:
+    """Make those games of ``slots`` that ``output_dir`` does not hold; returns how many in each split.
+
+    Raises InputError where the folder holds other games.
+    """
     present = {game.parts[-4:-3] + game.parts[-2:-1] for game in output_dir.glob(f"*/*/*/{GAME_FILE}")
                if game.parts[-4] != _UNFINISHED}
     foreign = present - {(slot.split, slot.trial) for slot in slots}
     if foreign:
-        raise InputError(f"{output_dir}: holds games of another seed ({sorted(foreign)[0][1]}); choose another folder")
+        raise InputError(f"{output_dir}: holds games of another seed, such as {sorted(foreign)[0][1]}; choose another folder")
     missing = [slot for slot in slots if (slot.split, slot.trial) not in present]
     made = Counter()
     work = partial(make_game, output_dir=output_dir)
@@ -126,7 +128,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other games in the same rooms")
     parser.add_argument("--num_workers", type=int, default=2, help="games made at once")
     arguments = parser.parse_args()
-    made = make_games(arguments.output_dir, arguments.seed, arguments.num_workers)
+    made = make_games(plan(arguments.seed), arguments.output_dir, arguments.num_workers)
     for split, per_type in GAMES_PER_TYPE.items():
         total = per_type * len(TASK_TYPES)
         print(f"{arguments.output_dir / split}: {total} games ({made[split]} made now)")

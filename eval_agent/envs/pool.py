@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 from eval_agent.envs.process import ProcessEnv
+from eval_agent.errors import InputError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,8 +17,11 @@ def run_in_envs(
 ) -> Iterator[tuple[Item, Result]]:
     """``(item, work(env, item))`` as they finish, with ``num_workers`` envs.
 
-    The first exception of ``work`` ends it: what has not begun is dropped, the envs are closed.
+    The first exception of ``work`` ends it: what has not begun is dropped, the envs are closed. Raises
+    InputError for fewer than one worker.
     """
+    if num_workers < 1:
+        raise InputError(f"num_workers is {num_workers}, expected at least 1")
     envs: queue.SimpleQueue[ProcessEnv] = queue.SimpleQueue()
     all_envs = [ProcessEnv(env_config) for _ in range(num_workers)]
     for env in all_envs:

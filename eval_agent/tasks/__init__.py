@@ -4,13 +4,15 @@
 it has a class method ``load(task_section, split) -> list[Task]``.
 """
 
+import random
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import zip_longest
 
 from eval_agent.errors import InputError
 from eval_agent.tasks.base import Task
 
-__all__ = ["Task", "canonical_split", "load_tasks", "task_class"]
+__all__ = ["Task", "canonical_split", "choose_evenly", "load_tasks", "task_class"]
 
 _SPLITS = {"train": "train", "dev": "dev", "seen": "dev", "test": "test", "unseen": "test"}
 
@@ -42,3 +44,16 @@ def load_tasks(task_config: dict, split: str) -> list[Task]:
     if split not in section["splits"]:
         raise InputError(f'this task has no split "{split}", only {", ".join(section["splits"])}')
     return task_class(section["task_class"]).load(section, split)
+
+
+def choose_evenly(tasks: list[Task], limit: int | None, seed: int = 0) -> list[Task]:
+    """At most ``limit`` tasks, as many of each task type as there are; in the order in which they came."""
+    if limit is None or limit >= len(tasks):
+        return tasks
+    by_type: dict[str, list[Task]] = {}
+    for task in random.Random(seed).sample(tasks, len(tasks)):
+        by_type.setdefault(task.task_type, []).append(task)
+    rounds = zip_longest(*(by_type[name] for name in sorted(by_type)))
+    chosen = [task for one_of_each in rounds for task in one_of_each if task is not None][:limit]
+    kept = set(chosen)
+    return [task for task in tasks if task in kept]
