@@ -1,0 +1,182 @@
+"""Command line of the training script: LLaMA-Factory's flag names, the paper's values (Table 6) as defaults.
+
+Values come from the dataclasses below, then from a JSON recipe (first argument), then from the flags.
+"""
+
+import difflib
+import json
+import os
+import sys
+from dataclasses import dataclass, field, fields
+from typing import Literal, Optional
+
+import torch
+import transformers
+from transformers import HfArgumentParser, TrainingArguments
+
+from eval_agent.errors import InputError
+from eval_agent.files import read_json
+
+# flags of LLaMA-Factory's command lines that have no meaning here, and why
+_NO_EFFECT = {
+    "overwrite_cache": "conversations are encoded anew at each start, nothing is cached",
+    "preprocessing_num_workers": "the tokenizer uses all cores by itself",
+    "save_safetensors": "adapters are always saved as safetensors",
+}
+_HAD_BY_TRANSFORMERS_4 = (
+    "adafactor fp16_backend fp16_opt_level fsdp_min_num_params fsdp_transformer_layer_cls_to_wrap "
+    "half_precision_backend include_inputs_for_metrics include_tokens_per_second jit_mode_eval logging_dir "
+    "mp_parameters no_cuda past_index ray_scope torchdynamo tpu_metrics_debug tpu_num_cores "
+    "use_legacy_prediction_loop use_mps_device"
+).split()
+
+
+@dataclass
+class ModelArguments:
+    """Base model, chat format and LoRA shape."""
+
+    model_name_or_path: str = field(metadata={"help": "Base model: a folder or a Hugging Face name."})
+    template: str = field(metadata={"help": "Chat format: mistral (also the embedded tiny model), gemma, llama3."})
+    finetuning_type: Literal["lora"] = field(default="lora", metadata={"help": "Only LoRA is offered."})
+    lora_target: str = field(
+        default="q_proj,v_proj", metadata={"help": "Comma list of linear layers to adapt, or all."}
+    )
+    lora_rank: int = field(default=8, metadata={"help": "Rank r of the adapters."})
+    lora_alpha: int = field(default=16, metadata={"help": "The adapters' output is scaled by alpha / r."})
+    lora_dropout: float = field(default=0.05, metadata={"help": "Dropout before the adapters."})
+
+
+@dataclass
+class DataArguments:
+    """Which conversations, and how much of them."""
+
+    dataset: str = field(
+        metadata={"help": "Comma list of names from dataset_info.json, or of .json / .jsonl files."}
+    )
+    dataset_dir: str = field(default="data", metadata={"help": "Folder of dataset_info.json and its files."})
+    cutoff_len: int = field(
+        default=2048, metadata={"help": "Longest sequence in tokens; longer ones end after the last turn that fits."}
+    )
+    max_samples: Optional[int] = field(
+        default=None, metadata={"help": "Only the first so many conversations of each data set."}
+    )
+    train_on_prompt: bool = field(default=False, metadata={"help": "Loss on every token, not on gpt turns only."})
+
+
+@dataclass
+class SftArguments(TrainingArguments):
+    """transformers' own arguments with the paper's values, and what transformers 5 no longer has."""
+
+    stage: Literal["sft"] = field(default="sft", metadata={"help": "Only supervised fine-tuning is offered."})
+    plot_loss: bool = field(default=False, metadata={"help": "Draw training_loss.png."})
+    overwrite_output_dir: bool = field(
+        default=False,
+        metadata={"help": "Start afresh. Without it an unfinished run goes on and a finished one is left alone."},
+    )
+    group_by_length: bool = field(
+        default=True, metadata={"help": "Batch conversations of similar length: less padding, less time."}
+    )
+    warmup_ratio: float = field(default=0.03, metadata={"help": "Share of the steps over which the rate rises."})
+    learning_rate: float = field(default=1e-4, metadata={"help": "Peak learning rate of AdamW."})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "Learning rate schedule."})
+    num_train_epochs: float = field(default=3.0, metadata={"help": "Passes over the data."})
+    per_device_train_batch_size: int = field(default=4, metadata={"help": "Conversations a device and pass."})
+    gradient_accumulation_steps: int = field(default=2, metadata={"help": "Passes a weight update."})
+    gradient_checkpointing: Optional[bool] = field(
+        default=None,
+        metadata={"help": "Recompute activations: less memory, a third more time. Unset: on a GPU only."},
+    )
+    report_to: str = field(default="none", metadata={"help": "tensorboard, wandb, ...: needs their packages."})
+
+    def __post_init__(self):
+        on_gpu = torch.cuda.is_available() and not self.use_cpu
+        if self.fp16 and not on_gpu:
+            warn("--fp16 needs a CUDA GPU: training in float32")
+            self.fp16 = False
+        if self.gradient_checkpointing is None:
+            self.gradient_checkpointing = on_gpu
+        self.gradient_checkpointing_kwargs = {"use_reentrant": False}
+        self.dataloader_pin_memory = on_gpu
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            self.ddp_find_unused_parameters = False
+        if not _has("warmup_ratio") and not self.warmup_steps:
+            self.warmup_steps = self.warmup_ratio  # transformers 5 reads a warmup_steps below 1 as a share
+        super().__post_init__()
+
+
+class _Parser(HfArgumentParser):
+    """Says in one line what is wrong instead of printing 150 options."""
+
+    def error(self, message: str):
+        raise InputError(f"{message} (--help explains the flags)")
+
+
+def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, SftArguments]:
+    """``[recipe.json] [--flag value ...]`` as dataclasses; a flag counts more than the recipe.
+
+    Flags without a meaning here are dropped with a warning. Raises InputError for an unknown flag, a bad
+    value and a missing required flag.
+    """
+    if argv and not argv[0].startswith("-"):
+        argv = _recipe_flags(argv[0]) + argv[1:]
+    parser = _Parser((ModelArguments, DataArguments, SftArguments), allow_abbrev=False, description=__doc__)
+    try:
+        *parsed, unknown = parser.parse_args_into_dataclasses(
+            _drop_no_effect(argv), return_remaining_strings=True, look_for_args_file=False
+        )
+    except ValueError as error:  # transformers checks combinations of its arguments
+        raise InputError(f"training arguments: {error}") from None
+    if unknown:
+        raise InputError(_unknown_flags(unknown, parser))
+    model_args, data_args, args = parsed
+    if not args.output_dir:
+        raise InputError("--output_dir is missing: the folder that the adapter is written to")
+    if not args.do_train:
+        raise InputError("nothing to do: --do_train is missing")
+    return model_args, data_args, args
+
+
+def warn(message: str) -> None:
+    """Print a warning, once however many processes train."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def _has(name: str) -> bool:
+    return name in {f.name for f in fields(TrainingArguments)}
+
+
+def _recipe_flags(path: str) -> list[str]:
+    recipe = read_json(path)
+    if not isinstance(recipe, dict):
+        raise InputError(f"{path}: expected an object of flag names and values, found {type(recipe).__name__}")
+    flags = []
+    for name, value in recipe.items():
+        if value is None:
+            continue
+        flags.append(f"--{name}")
+        flags.append(value if isinstance(value, str) else json.dumps(value))
+    return flags
+
+
+def _drop_no_effect(argv: list[str]) -> list[str]:
+    reasons = dict(_NO_EFFECT)
+    gone = f"transformers {transformers.__version__} no longer has it"
+    reasons.update({name: gone for name in _HAD_BY_TRANSFORMERS_4 if not _has(name)})
+    kept, dropping = [], False
+    for word in argv:
+        if word.startswith("--"):
+            name = word[2:].partition("=")[0].replace("-", "_")
+            dropping = name in reasons
+            if dropping:
+                warn(f"--{name} has no effect: {reasons[name]}")
+        if not dropping:
+            kept.append(word)
+    return kept
+
+
+def _unknown_flags(unknown: list[str], parser: HfArgumentParser) -> str:
+    known = [option for action in parser._actions for option in action.option_strings]
+    flag = unknown[0].partition("=")[0]
+    close = difflib.get_close_matches(flag, known, n=1)
+    return f"unknown argument {flag}" + (f", did you mean {close[0]}?" if close else "")

@@ -1,0 +1,65 @@
+"""What a training run leaves to look at: trainer_log.jsonl as it goes, training_loss.png at the end."""
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first: there may be no display)
+from transformers import TrainerCallback  # noqa: E402
+
+
+class LossLog(TrainerCallback):
+    """Appends each logged step to trainer_log.jsonl; a resumed run first restores the lines it builds on."""
+
+    def __init__(self, folder: Path):
+        self.path = folder / "trainer_log.jsonl"
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            lines = [self._line(entry, state) for entry in state.log_history if "loss" in entry]
+            self.path.write_text("".join(lines), encoding="utf-8")
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if state.is_world_process_zero and "loss" in (logs or {}):
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(self._line({**logs, "step": state.global_step}, state))
+
+    @staticmethod
+    def _line(entry: dict, state) -> str:
+        line = {"current_steps": entry["step"], "total_steps": state.max_steps, "loss": entry["loss"]}
+        line.update(lr=entry["learning_rate"], epoch=entry["epoch"], grad_norm=entry.get("grad_norm"))
+        return json.dumps(line) + "\n"
+
+
+def smooth(values: list[float], weight: float = 0.9) -> list[float]:
+    """Exponential moving average, each value divided by the weight it was given (no bias at the start)."""
+    smoothed, total, mass = [], 0.0, 0.0
+    for value in values:
+        total = weight * total + (1 - weight) * value
+        mass = weight * mass + (1 - weight)
+        smoothed.append(total / mass)
+    return smoothed
+
+
+def plot_loss(log_history: list[dict], title: str, path: Path) -> None:
+    """Draw loss (raw and smoothed) and learning rate over optimizer steps as a PNG."""
+    entries = [entry for entry in log_history if "loss" in entry]
+    steps, losses = [e["step"] for e in entries], [e["loss"] for e in entries]
+    figure, axes = plt.subplots(figsize=(7, 4.5), constrained_layout=True)
+    raw = axes.plot(steps, losses, color="tab:blue", alpha=0.35, label="loss")
+    mean = axes.plot(steps, smooth(losses), color="tab:blue", label="loss, smoothed")
+    axes.set(xlabel="optimizer step", ylabel="cross-entropy per trained token (nats)", title=title)
+    axes.grid(alpha=0.3)
+    rates = axes.twinx()
+    rate = rates.plot(
+        steps, [e["learning_rate"] for e in entries], color="tab:orange", linestyle="--", label="learning rate"
+    )
+    rates.set_ylabel("learning rate")
+    rates.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    rates.set_ylim(bottom=0)
+    lines = raw + mean + rate
+    axes.legend(lines, [line.get_label() for line in lines], loc="upper right")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

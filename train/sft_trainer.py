@@ -1,0 +1,69 @@
+"""Hugging Face's Trainer with batches of similar length, in an order that a resumed run repeats."""
+
+from collections.abc import Iterator
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Sampler
+from transformers import Trainer
+
+from train.sft_data import IGNORE
+
+_BATCHES_SORTED_TOGETHER = 50
+
+
+def pad_batch(examples: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+    """``input_ids`` and ``labels`` [B, T], filled up on the right.
+
+    No attention mask: under causal attention no token sees what stands to its right, so the padding, which
+    has no loss, changes nothing; and without a mask PyTorch takes its faster causal kernels.
+    """
+
+    def padded(name: str, value: int) -> torch.Tensor:
+        rows = [torch.tensor(example[name]) for example in examples]
+        return pad_sequence(rows, batch_first=True, padding_value=value)
+
+    return {"input_ids": padded("input_ids", 0), "labels": padded("labels", IGNORE)}
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """Indices in random order, but batches of ``batch_size`` neighbours have similar lengths.
+
+    Unlike transformers' sampler of that name the order depends on seed and epoch alone, so that a resumed
+    run goes on with the very batches it has not seen; and batches are shuffled, so that the length does not
+    fall in waves over the steps.
+    """
+
+    def __init__(self, lengths: list[int], batch_size: int, seed: int):
+        self.lengths = torch.tensor(lengths)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(len(self), generator=generator)
+        chunks = order.split(self.batch_size * _BATCHES_SORTED_TOGETHER)
+        ordered = [chunk[self.lengths[chunk].argsort(stable=True)] for chunk in chunks]
+        batches = [batch for chunk in ordered for batch in chunk.split(self.batch_size)]
+        short = [batch for batch in batches if len(batch) < self.batch_size]  # last, or all batches would shift
+        batches = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+        batches = [batch for batch in batches if len(batch) == self.batch_size] + short
+        yield from torch.cat(batches).tolist()
+
+
+class SftTrainer(Trainer):
+    """Trainer whose training set is a list of ``{"input_ids", "labels"}``."""
+
+    def _get_train_sampler(self, train_dataset=None) -> Sampler:
+        if not self.args.group_by_length:
+            return super()._get_train_sampler(train_dataset)
+        lengths = [len(example["input_ids"]) for example in self.train_dataset]
+        batch_size = self.args.train_batch_size * self.args.world_size
+        return LengthGroupedSampler(lengths, batch_size, self.args.seed)
