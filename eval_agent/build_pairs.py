@@ -41,10 +41,17 @@ def build_pairs(expert_path: str, explored_dir: str) -> tuple[list[dict], Counte
 
 
 def _answered(episode: dict) -> list[dict]:
-    """The conversation without its unanswered last turn; empty where the task itself was not answered."""
-    turns = episode["conversations"]
-    turns = turns[: len(turns) - len(turns) % 2]
-    return turns if len(turns) > 2 else []
+    """The conversation up to its last answer, without answers that are empty and what was said to them.
+
+    Empty where nothing was answered to the task.
+    """
+    opening, rest = episode["conversations"][:3], episode["conversations"][3:]
+    exchanges = [rest[start:start + 2] for start in range(0, len(rest), 2)]
+    # the steps after this one take an empty answer for a fault of the data set
+    kept = [turn for exchange in exchanges if exchange[0]["value"].strip() for turn in exchange]
+    if kept and kept[-1]["from"] == "human":
+        kept.pop()
+    return opening + kept if kept else []
 
 
 def _rejected(expert: dict, episode: dict) -> dict:

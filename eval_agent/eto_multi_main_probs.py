@@ -17,7 +17,7 @@ from eval_agent.evaluation import Evaluation
 from eval_agent.tasks import canonical_split
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agent_config", default="fastchat", help="name in --agent_path, or a .json file")
     parser.add_argument("--agent_model_name", required=True, help="served name of the agent model")
@@ -44,8 +44,8 @@ def _positive(text: str) -> int:
 
 
 @exit_on_input_error
-def main() -> int:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
     if args.world_model_name is None and (args.gamma is not None or args.state_base is not None):
         raise InputError("--gamma and --state_base are for planning with a world model: give --world_model_name")
     experiment = f"{find_config(args.exp_config, args.exp_path).stem}_{args.exp_name}"

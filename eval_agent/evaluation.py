@@ -7,10 +7,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from eval_agent.agents import load_agent
+from eval_agent.agents import CandidateScore, ModelError, load_agent
 from eval_agent.config import read_instruction
 from eval_agent.envs import ProcessEnv
 from eval_agent.envs.pool import run_in_envs
+from eval_agent.errors import InputError
 from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
@@ -18,6 +19,7 @@ from eval_agent.loop import Agent, WorldModel, run_episode
 from eval_agent.report.summary import summarize, summarize_by_type
 from eval_agent.results import RUN, SUMMARY, check_run, clear_run, episode_path, is_finished, read_episodes
 from eval_agent.tasks import Task, canonical_split, load_tasks
+from eval_agent.trajectory import ACTION
 
 # so many episodes in a row lost for technical reasons: what they all need is gone
 MOST_FAILURES_IN_A_ROW = 5
@@ -74,9 +76,11 @@ class Evaluation:
         return summary
 
     def _load_models(self) -> "_Models":
-        """Check that both models answer, load the state base, and give what makes a thread's own models."""
-        for name in filter(None, (self.agent_model_name, self.world_model_name)):
-            load_agent(self.model_config, name).generate(_HELLO, temperature=0, max_new_tokens=1)
+        """Check that the models answer, load the state base, and give what makes a thread's own models."""
+        try:
+            self._try_models()
+        except ModelError as error:
+            raise InputError(f"cannot evaluate: {error}") from None
         state_base = None
         if self.world_model_name is not None:
             base, address = self.task_config["state_base"], self.model_config["config"].get(_ADDRESS)
@@ -84,6 +88,21 @@ class Evaluation:
             encoder = load_encoder(base["encoder"], encoder_model, *([address] if address else []))
             state_base = StateBase.load(base["path"], encoder, self.task_config["planner"]["pre_action_rule"])
         return _Models(self, state_base)
+
+    def _try_models(self) -> None:
+        agent = load_agent(self.model_config, self.agent_model_name)
+        agent.generate(_HELLO, temperature=0, max_new_tokens=1)
+        if self.world_model_name is None:
+            return
+        load_agent(self.model_config, self.world_model_name).generate(_HELLO, temperature=0, max_new_tokens=1)
+        planner = self.task_config["planner"]
+        opened = {"role": "assistant", "content": f"Thought: Hello.\n{ACTION}"}
+        scores = agent.score([*_HELLO, opened], [f" {verb}" for verb in planner["verbs"]])
+        shared = _sharing_first_token(planner["verbs"], scores)
+        if shared and planner["score"] == "first_token":
+            groups = "; ".join(", ".join(group) for group in shared)
+            print(f"note: verbs that begin with the same token have the same p_agent: {groups} "
+                  '(planner.score "whole" tells them apart)')
 
     def _play(self, pending: list[Task], models: "_Models", num_workers: int, total: int) -> None:
         """Play ``pending`` of ``total`` tasks; each episode's file is there as soon as it has ended."""
@@ -117,6 +136,13 @@ class Evaluation:
             "by_task_type": summarize_by_type(episodes),
             "settings": settings,
         }
+
+
+def _sharing_first_token(verbs: list[str], scores: list[CandidateScore]) -> list[list[str]]:
+    groups: dict[int, list[str]] = {}
+    for verb, score in zip(verbs, scores):
+        groups.setdefault(score.first_token, []).append(verb)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 class _Models(threading.local):

@@ -53,6 +53,15 @@ def test_pairs_match_by_game_and_count_outcomes(tmp_path):
     assert [step.action for step in steps_of(rejected, "rejected")] == ["look", "look"]
 
 
+def test_empty_answers_are_left_out(tmp_path):
+    experts = write(tmp_path / "expert.json", [expert("one")])
+    explored(tmp_path, "one", conversations=turns("Instruction", "OK", "Your task is to: ...", "", "Observation: 1",
+                                                  "Action: look", "Observation: 2", " ", "Observation: 3"))
+    (pair,), _ = build_pairs(experts, str(tmp_path / "train"))
+    said = [turn["value"] for turn in pair["rejected"]["conversations"]]
+    assert said == ["Instruction", "OK", "Your task is to: ...", "Action: look"]
+
+
 def test_nothing_to_pair_is_an_error(tmp_path):
     experts = write(tmp_path / "expert.json", [expert("one")])
     with pytest.raises(InputError, match="no finished episode"):

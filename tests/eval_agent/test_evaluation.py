@@ -1,0 +1,190 @@
+"""The evaluation command over a real controller, worker, state base and games; the models' weights are random."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from eval_agent.eto_multi_main_probs import main
+from eval_agent.files import read_json, write_json
+from eval_agent.knowledge.encoders import load_encoder
+from eval_agent.knowledge.state_base import build_cache
+
+STATES = ["I hold nothing.", "I hold a mug.", "No mug found yet."]
+
+
+@pytest.fixture(scope="module")
+def state_base(base_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base")
+    triplets = [
+        {"pre_action": f"{verb} mug 1", "state": f"State Knowledge: {state}", "action": action}
+        for verb in ("go", "take", "open", "look", "examine")
+        for state, action in zip(STATES, ["go to desk 1", "put mug 1 in/on desk 1", "open fridge 1"])
+    ]
+    write_json(folder / "pairs.json", triplets)
+    build_cache(folder / "pairs.json", folder / "cache", load_encoder("wkm-embedding", str(base_model)),
+                str(base_model))
+    return folder / "cache"
+
+
+@pytest.fixture
+def run(tmp_path, demo_games, state_base, served):
+    """Calls the command with small configs; ``run.folder(name)`` holds its results."""
+    games = tmp_path / "games"
+    shutil.copytree(demo_games.folder, games)
+    config = json.loads(json.dumps(demo_games.task_config))
+    config["task"]["data_path"] = str(games)
+    config["env"]["max_steps"] = 3
+    config["agent"]["max_new_tokens"] = 12
+    config["world_model"] |= {"max_task_tokens": 16, "max_state_tokens": 8}
+    config["state_base"]["path"] = str(state_base)
+    write_json(tmp_path / "demo.json", config)
+    model = {"agent_class": "FastChatAgent", "config": {"controller_address": served.controller, "template": "mistral"}}
+    write_json(tmp_path / "served.json", model)
+
+    def arguments(*extra):
+        return ["--agent_config", str(tmp_path / "served.json"), "--exp_config", str(tmp_path / "demo.json"),
+                "--agent_model_name", "agent_model", "--output_dir", str(tmp_path / "out"), *extra]
+
+    def call(*extra):
+        return main(arguments(*extra))
+
+    call.arguments = arguments
+    call.games = games
+    call.folder = lambda name: tmp_path / "out" / "agent_model" / f"demo_{name}"
+    call.path = tmp_path
+    return call
+
+
+def episodes(folder):
+    return {p.name: read_json(p) for p in sorted(folder.glob("*.json")) if p.name not in ("run.json", "summary.json")}
+
+
+def stamps(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*__*.json")}
+
+
+WKM = ("--world_model_name", "world_model")
+
+
+def test_planning_with_the_world_model(run, capsys):
+    assert run(*WKM, "--split", "train", "--exp_name", "wkm", "--num_workers", "2") == 0
+    played = episodes(run.folder("wkm") / "train")
+    assert len(played) == 2
+    for result in played.values():
+        assert result["meta"]["terminate_reason"] == "max_steps" and result["meta"]["steps"] == 3
+        knowledge = result["world_model_conversations"][3]["value"]
+        assert result["conversations"][2]["value"] == f"{result['world_model_conversations'][2]['value']}\n{knowledge}"
+        first, *planned = result["decisions"]
+        assert first["p_agent"] is None and len(planned) == 2
+        for decision, reply in zip(planned, result["conversations"][5::2]):
+            assert sum(decision["p_agent"].values()) == pytest.approx(1)
+            assert sum(decision["blend"].values()) == pytest.approx(1)
+            assert decision["verb"] == max(decision["blend"], key=decision["blend"].get)
+            assert f"\nAction: {decision['verb']}" in reply["value"]
+    summary = read_json(run.folder("wkm") / "train" / "summary.json")
+    assert (summary["games"], summary["failures"], summary["average_steps"]) == (2, [], 3.0)
+    assert summary["settings"]["task_config"]["planner"]["gamma"] == 0.4
+    assert len(summary["by_task_type"]) == 2
+    assert f"results in {run.folder('wkm') / 'train'}" in capsys.readouterr().out
+
+
+def test_a_stock_fastchat_worker_serves_the_same_evaluation(run):
+    assert run(*WKM, "--split", "dev", "--agent_model_name", "stock_agent") == 0
+    result, = episodes(run.path / "out" / "stock_agent" / "demo_eval" / "dev").values()
+    assert sum(result["decisions"][2]["p_agent"].values()) == pytest.approx(1)
+
+
+def test_finished_episodes_are_kept_without_any_server(run):
+    assert run("--split", "train", "--limit", "1") == 0
+    folder = run.folder("eval") / "train"
+    before = stamps(folder)
+    assert run("--split", "train") == 0
+    after = stamps(folder)
+    assert len(after) == 2 and before.items() <= after.items()
+    model = read_json(run.path / "served.json")
+    model["config"]["controller_address"] = "http://localhost:9"  # nothing listens there
+    write_json(run.path / "served.json", model)
+    assert run("--split", "train") == 0 and stamps(folder) == after
+
+
+def test_splits_have_folders_of_their_own(run):
+    assert run("--split", "seen") == run("--split", "train") == 0
+    assert len(episodes(run.folder("eval") / "dev")) == 1 and len(episodes(run.folder("eval") / "train")) == 2
+
+
+def test_other_settings_are_refused_or_replace_all(run, capsys):
+    assert run(*WKM, "--split", "train") == 0
+    with pytest.raises(SystemExit):
+        run(*WKM, "--split", "train", "--gamma", "1")
+    assert "task_config.planner.gamma: 0.4 there, 1.0 now" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run("--split", "train")
+    assert "world_model_name: 'world_model' there, None now" in capsys.readouterr().err
+
+    before = stamps(run.folder("eval") / "train")
+    assert run(*WKM, "--split", "train", "--gamma", "1", "--limit", "1", "--override") == 0
+    left = stamps(run.folder("eval") / "train")
+    assert len(left) == 1 and not left.items() & before.items()
+    result, = episodes(run.folder("eval") / "train").values()
+    assert all(decision["blend"] == decision["p_agent"] for decision in result["decisions"])
+
+
+def test_a_technical_failure_is_recorded_and_retried(run, capsys):
+    game = next(run.games.glob("train/pick_and*/*/game.tw-pddl"))
+    whole = game.read_text()
+    game.write_text(json.dumps({**json.loads(whole), "pddl_problem": "(define (problem"}))
+    assert run("--split", "train") == 1
+    assert "1 without a result for technical reasons" in capsys.readouterr().out
+    folder = run.folder("eval") / "train"
+    metas = {name: result["meta"] for name, result in episodes(folder).items()}
+    (failed_name, failed), = [(name, meta) for name, meta in metas.items() if not meta["finished"]]
+    assert failed_name.startswith("pick_and") and failed["terminate_reason"] == "error" and failed["error"]
+    assert read_json(folder / "summary.json")["failures"] == [{"task_id": failed["task_id"], "error": failed["error"]}]
+
+    before = stamps(folder)
+    game.write_text(whole)
+    assert run("--split", "train") == 0
+    assert {name for name, stamp in stamps(folder).items() if before[name] != stamp} == {failed_name}
+
+
+def test_a_killed_run_is_continued(run):
+    folder = run.folder("eval") / "train"
+    command = [sys.executable, "-m", "eval_agent.eto_multi_main_probs", *run.arguments("--split", "train")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not stamps(folder) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)  # while the second episode is under way
+    process.wait()
+    before = stamps(folder)
+    assert before
+    assert all(result["meta"]["finished"] for result in episodes(folder).values())
+    assert run("--split", "train") == 0
+    after = stamps(folder)
+    assert len(after) == 2 and before.items() <= after.items()
+
+
+def test_bad_input_ends_early(run, capsys, state_base):
+    def message(*extra):
+        with pytest.raises(SystemExit) as ended:
+            run(*extra)
+        assert ended.value.code == 2
+        return capsys.readouterr().err
+
+    assert "agent_model" in message("--agent_model_name", "nobody") and not (run.path / "out" / "nobody").exists()
+    assert "nobody" in message("--world_model_name", "nobody")
+    assert "give --world_model_name" in message("--gamma", "1")
+    assert "state_base_build.py" in message(*WKM, "--state_base", str(run.path / "nowhere"))
+    assert 'no split "test"' in message("--split", "test")
+    shutil.rmtree(run.games / "train")
+    assert str(run.games / "train") in message("--split", "train")
+    model = read_json(run.path / "served.json")
+    model["config"]["controller_address"] = "http://localhost:9"
+    write_json(run.path / "served.json", model)
+    assert "http://localhost:9" in message("--split", "dev")
