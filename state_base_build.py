@@ -20,16 +20,31 @@ CONFIGS = Path(__file__).resolve().parent / "configs" / "task"
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--state_file_path", help="pairs or trajectories with state_knowledge (JSON or JSONL)")
-    parser.add_argument("--state_action_pair_path", required=True, help="triplets: written, or read as they are")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--state_file_path", help="pairs or trajectories with state_knowledge (JSON or JSONL)"
+    )
+    parser.add_argument(
+        "--state_action_pair_path", required=True, help="triplets: written, or read as they are"
+    )
     parser.add_argument("--vector_cache_path", required=True, help="folder of the FAISS cache")
-    parser.add_argument("--exp_config", default="alfworld", help="task config whose state_base names the encoder")
-    parser.add_argument("--encoder", help="wkm-embedding, wkm-hidden or a sentence-transformers model; "
-                        "instead of the config's")
-    parser.add_argument("--encoder_model", help="wkm-embedding: the world model's folder (base or LoRA adapter); "
-                        "wkm-hidden: the name it is served under; instead of the config's")
-    parser.add_argument("--controller_address", default=DEFAULT_CONTROLLER, help="for wkm-hidden (%(default)s)")
+    parser.add_argument(
+        "--exp_config", default="alfworld", help="task config whose state_base names the encoder"
+    )
+    parser.add_argument(
+        "--encoder",
+        help="wkm-embedding, wkm-hidden or a sentence-transformers model; instead of the config's",
+    )
+    parser.add_argument(
+        "--encoder_model",
+        help="wkm-embedding: the world model's folder (base or LoRA adapter); "
+        "wkm-hidden: the name it is served under; instead of the config's",
+    )
+    parser.add_argument(
+        "--controller_address", default=DEFAULT_CONTROLLER, help="for wkm-hidden (%(default)s)"
+    )
     return parser.parse_args()
 
 
@@ -44,11 +59,17 @@ def main() -> None:
         print(f"{len(triplets)} triplets written to {args.state_action_pair_path}")
     elif not Path(args.state_action_pair_path).is_file():
         raise InputError(f"{args.state_action_pair_path}: no such file; give --state_file_path to make it")
-    meta = build_cache(args.state_action_pair_path, args.vector_cache_path,
-                       load_encoder(name, model, args.controller_address), model)
+    meta = build_cache(
+        args.state_action_pair_path,
+        args.vector_cache_path,
+        load_encoder(name, model, args.controller_address),
+        model,
+    )
     rows = ", ".join(f"{verb} {group['rows']}" for verb, group in meta["groups"].items())
-    print(f"state base of {sum(group['rows'] for group in meta['groups'].values())} states, dimension "
-          f"{meta['dimension']}, encoder {meta['encoder']}, written to {args.vector_cache_path}")
+    print(
+        f"state base of {sum(group['rows'] for group in meta['groups'].values())} states, dimension "
+        f"{meta['dimension']}, encoder {meta['encoder']}, written to {args.vector_cache_path}"
+    )
     print(f"by pre-action verb: {rows}")
 
 

@@ -15,7 +15,9 @@ from eval_agent.sft_data import MODES, make_conversations
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--task", required=True, help="alfworld | sciworld | webshop")
     parser.add_argument("--file_path", required=True, help="pairs or trajectories, JSON or JSONL")
     parser.add_argument("--mode", required=True, help=" | ".join(MODES))
@@ -28,8 +30,11 @@ def main() -> None:
     args = parse_arguments()
     conversations = make_conversations(read_records(args.file_path), args.task, args.mode, args.file_path)
     write_json(args.output_path, conversations)
-    turns = sum(len(record["conversations"]) // 2 for record in conversations)
-    print(f"{args.mode}: {len(conversations)} conversations with {turns} replies written to {args.output_path}")
+    replies = sum(len(record["conversations"]) // 2 - 1 for record in conversations)  # without the "OK"
+    print(
+        f"{args.mode}: {len(conversations)} conversations with {replies} replies "
+        f"written to {args.output_path}"
+    )
 
 
 if __name__ == "__main__":

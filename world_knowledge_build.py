@@ -5,9 +5,9 @@
     python world_knowledge_build.py --dataset_path outputs/pairs_task.json --task alfworld \
         --gen state_knowledge --model_name rules --output_path outputs/pairs_state.json
 
---model_name rules reads the knowledge off the trajectories (ALFWorld only, offline, deterministic). Any other name
-is a model behind the OpenAI-compatible endpoint --api_base (its key: $OPENAI_API_KEY, else EMPTY). A killed run
-goes on where it was: finished answers stand in OUTPUT_PATH.journal.jsonl until the output is written.
+--model_name rules reads the knowledge off the trajectories (ALFWorld only, offline, deterministic). Any other
+name is a model behind the OpenAI-compatible endpoint --api_base (its key: $OPENAI_API_KEY, else EMPTY). A
+killed run goes on where it was: finished answers stand in OUTPUT_PATH.journal.jsonl until the output is there.
 """
 
 import argparse
@@ -19,14 +19,18 @@ from eval_agent.knowledge.synthesis import GENS, TASKS, add_knowledge, check_pai
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset_path", required=True, help="pairs, JSON or JSONL")
     parser.add_argument("--task", required=True, help=" | ".join(TASKS))
     parser.add_argument("--gen", required=True, help=" | ".join(GENS))
     parser.add_argument("--model_name", required=True, help="rules, or a model that --api_base serves")
     parser.add_argument("--output_path", required=True, help="the pairs with knowledge, JSON")
     parser.add_argument("--api_base", default="http://localhost:8000/v1", help="endpoint (%(default)s)")
-    parser.add_argument("--temperature", type=float, help="default: 0.5 for task knowledge (the paper), 0 for state")
+    parser.add_argument(
+        "--temperature", type=float, help="default: 0.5 for task knowledge (the paper), 0 for state"
+    )
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
 """SFT conversations (sharegpt) for the agent model, the world model and the experienced agent.
 
-They are the very dialogues that evaluation holds, so each instruction comes from the file that evaluation reads
-and replaces the one that a trajectory brings along.
+They are the very dialogues that evaluation holds, so each instruction comes from the file that evaluation
+reads and replaces the one that a trajectory brings along.
 """
 
 import re
@@ -10,7 +10,12 @@ from pathlib import Path
 from eval_agent.config import read_instruction
 from eval_agent.errors import InputError
 from eval_agent.knowledge.records import (
-    checked_steps, expert_of, known_steps, one_line, required_task_knowledge, turn_index,
+    checked_steps,
+    expert_of,
+    known_steps,
+    one_line,
+    required_task_knowledge,
+    turn_index,
 )
 from eval_agent.trajectory import ACTION, OBSERVATION, Step, action_of
 
@@ -22,11 +27,14 @@ MODES = tuple(_ROLES)
 def make_conversations(records: list[dict], task: str, mode: str, source: str) -> list[dict]:
     """One ``{"id" | "game_file", "conversations"}`` per pair (its chosen side) or bare trajectory.
 
-    Raises InputError for an unknown task or mode, and naming file, record and field where something that ``mode``
-    needs is missing.
+    Raises InputError for an unknown task or mode, and naming file, record and field where something that
+    ``mode`` needs is missing.
     """
     instruction = _instruction(task, mode)
-    return [_record(record, mode, instruction, f"{source}: record {index}") for index, record in enumerate(records)]
+    return [
+        _record(record, mode, instruction, f"{source}: record {index}")
+        for index, record in enumerate(records)
+    ]
 
 
 def agent_turns(steps: list[Step], task_knowledge: str | None) -> list[str]:
@@ -39,7 +47,7 @@ def agent_turns(steps: list[Step], task_knowledge: str | None) -> list[str]:
 
 
 def world_model_turns(steps: list[Step], task_knowledge: str) -> list[str]:
-    """The world model's dialogue from the task on: u, kappa, then each step and the state knowledge (Eq. 8-10)."""
+    """The world model's dialogue from the task: u, kappa, then each step and its state knowledge (Eq. 8-10)."""
     turns = [task_text(steps[0].observation), task_knowledge]
     for before, step in zip(steps, steps[1:]):
         turns += [f"{before.reply}\n{OBSERVATION}{step.observation}", one_line(step.state_knowledge)]
@@ -80,11 +88,13 @@ def _turns(record: dict, trajectory: dict, mode: str, where: str, place: str) ->
 
 
 def _react_steps(trajectory: dict, where: str) -> list[Step]:
-    """The answered steps. Raises InputError where a reply has no "Action:": evaluation shows ReAct turns only."""
+    """The answered steps. Raises InputError for a reply without "Action:": evaluation shows ReAct turns."""
     steps = checked_steps(trajectory, where)
     for number, step in enumerate(steps):
         if action_of(step.reply) is None:
             turn = turn_index(trajectory, number, where) + 1
-            raise InputError(f'{where}: conversations[{turn}].value has no "{ACTION}", expected "Thought: ...", '
-                             f'new line, "{ACTION} ..."')
+            raise InputError(
+                f'{where}: conversations[{turn}].value has no "{ACTION}", expected "Thought: ...", '
+                f'new line, "{ACTION} ..."'
+            )
     return steps

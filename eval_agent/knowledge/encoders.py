@@ -1,4 +1,4 @@
-"""Encoders of state knowledge: text -> normalised float32 vectors, with an identity that caches are kept under.
+"""Encoders of state knowledge: text -> normalised float32 vectors; caches are kept under their identity.
 
 - ``wkm-embedding`` (the paper): mean of the WKM's input embedding rows over the text's tokens
 - ``wkm-hidden`` (the released code): the worker's /worker_get_embeddings, its mean-pooled hidden states
@@ -20,6 +20,7 @@ DEFAULT_CONTROLLER = "http://localhost:21001"
 _EMBEDDING_KEYS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 _REQUEST_SECONDS = 120
+_CHUNK = 1000  # texts tokenised at a time
 
 
 class Encoder(Protocol):
@@ -39,7 +40,9 @@ def load_encoder(name: str, model: str | None, controller_address: str = DEFAULT
     if name == "wkm-embedding":
         return WkmEmbedding(_needed(model, name, "the world model's folder (base or LoRA adapter)"))
     if name == "wkm-hidden":
-        return WkmHidden(_needed(model, name, "the name that the world model is served under"), controller_address)
+        return WkmHidden(
+            _needed(model, name, "the name that the world model is served under"), controller_address
+        )
     return SentenceEncoder(name)
 
 
@@ -56,10 +59,10 @@ def _normalised(vectors: np.ndarray) -> np.ndarray:
 
 
 class WkmEmbedding:
-    """Mean of the embedding layer's rows over the text's tokens, without special tokens (the paper's encoder).
+    """Mean of the embedding layer's rows over the text's tokens, special ones left out (the paper's encoder).
 
-    Reads only the embedding matrix and the tokenizer. LoRA leaves the embedding layer as it is, so a base and its
-    adapters are one encoder: the identity is a hash of the matrix and of the tokenizer.
+    Reads only the embedding matrix and the tokenizer. LoRA leaves the embedding layer as it is, so a base and
+    its adapters are one encoder: the identity is a hash of the matrix and of the tokenizer.
     """
 
     def __init__(self, model: str):
@@ -76,20 +79,23 @@ class WkmEmbedding:
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """float32 [len(texts), d], normalised."""
-        ids = self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
         means = np.zeros((len(texts), self._weight.shape[1]), dtype=np.float32)
-        for row, tokens in enumerate(ids):
-            if tokens:
-                means[row] = self._weight[tokens].float().mean(dim=0).numpy()
+        for start in tqdm(
+            range(0, len(texts), _CHUNK), desc="embedding states", disable=len(texts) <= _CHUNK
+        ):
+            ids = self._tokenizer(texts[start : start + _CHUNK], add_special_tokens=False)["input_ids"]
+            for row, tokens in enumerate(ids, start):
+                if tokens:
+                    means[row] = self._weight[tokens].float().mean(dim=0).numpy()
         return _normalised(means)
 
 
 class WkmHidden:
     """The embeddings endpoint of the worker that serves the model, found through FastChat's controller.
 
-    One text a request: the stock worker pads a batch and lets the padding into the attention, so that a text's
-    vector would depend on its company. The identity is the served name: a model retrained under the same name
-    needs a new cache.
+    One text a request: the stock worker pads a batch and lets the padding into the attention, so that a
+    text's vector would depend on its company. The identity is the served name: a model retrained under the
+    same name needs a new cache.
     """
 
     def __init__(self, model: str, controller_address: str):
@@ -104,12 +110,18 @@ class WkmHidden:
         vectors = {text: self._embed(text) for text in shown}
         return _normalised(np.array([vectors[text] for text in texts]))
 
-    @retry(stop=stop_after_attempt(5), wait=wait_exponential(max=20), retry=retry_if_exception_type(InputError),
-           reraise=True)
+    @retry(
+        stop=stop_after_attempt(5),
+        wait=wait_exponential(max=20),
+        retry=retry_if_exception_type(InputError),
+        reraise=True,
+    )
     def _embed(self, text: str) -> list[float]:
         answer = _post(f"{self._worker}/worker_get_embeddings", {"model": self._model, "input": [text]})
         if "embedding" not in answer:
-            raise InputError(f"{self._worker}: no embedding for model {self._model}: {answer.get('text', answer)}")
+            raise InputError(
+                f"{self._worker}: no embedding for model {self._model}: {answer.get('text', answer)}"
+            )
         return answer["embedding"][0]
 
 
@@ -123,8 +135,8 @@ class SentenceEncoder:
             self._model = SentenceTransformer(name)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"encoder {name}: neither wkm-embedding, wkm-hidden nor a sentence-transformers model that can be "
-                f"loaded ({str(error).splitlines()[0]})"
+                f"encoder {name}: neither wkm-embedding, wkm-hidden nor a sentence-transformers model that "
+                f"can be loaded ({str(error).splitlines()[0]})"
             ) from None
         self.identity = f"sentence-transformers:{name}"
 
@@ -138,7 +150,9 @@ def _worker_address(controller_address: str, model: str) -> str:
     address = _post(f"{controller_address}/get_worker_address", {"model": model})["address"]
     if not address:
         served = _post(f"{controller_address}/list_models", {})["models"]
-        raise InputError(f'no worker serves "{model}" at {controller_address}; served: {", ".join(served) or "none"}')
+        raise InputError(
+            f'no worker serves "{model}" at {controller_address}; served: {", ".join(served) or "none"}'
+        )
     return address
 
 
@@ -150,7 +164,9 @@ def _post(url: str, body: dict) -> dict:
         answer.raise_for_status()
         return answer.json()
     except requests.RequestException as error:
-        raise InputError(f"{url}: {type(error).__name__}; are the controller and the worker running?") from None
+        raise InputError(
+            f"{url}: {type(error).__name__}; are the controller and the worker running?"
+        ) from None
 
 
 def _base_of(model: str) -> str:
@@ -161,18 +177,24 @@ def _base_of(model: str) -> str:
 
 def _model_file(model: str, name: str) -> str | None:
     """Path of one file of a model folder or of a hub model; None where the model has no such file."""
-    from transformers.utils import cached_file
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 
+    if Path(model).is_dir():
+        file = Path(model) / name
+        return str(file) if file.is_file() else None
     try:
-        return cached_file(
-            model, name, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_gated_repo=False
-        )
-    except OSError as error:
-        raise InputError(f"{model}: no such model folder or hub model ({str(error).splitlines()[0]})") from None
+        return hf_hub_download(model, name)
+    except EntryNotFoundError:  # also where the hub cannot be reached and the file was not downloaded before
+        return None
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise InputError(
+            f"{model}: no such model folder or hub model ({str(error).splitlines()[0]})"
+        ) from None
 
 
 def _embedding_matrix(base: str):
-    """The input embedding, a tensor [vocabulary, d] in its stored precision, without loading other weights."""
+    """The input embedding, a tensor [vocabulary, d] in its stored precision; no other weights are loaded."""
     for name in _WEIGHT_FILES:
         index = _model_file(base, f"{name}.index.json")
         if index:
@@ -182,14 +204,18 @@ def _embedding_matrix(base: str):
         file = _model_file(base, name)
         if file:
             return _tensor(file, _embedding_key(_keys(file), base))
-    raise InputError(f"{base}: holds no weights ({' or '.join(_WEIGHT_FILES)})")
+    raise InputError(
+        f"{base}: no weights there ({' or '.join(_WEIGHT_FILES)}), neither as a folder nor on the hub"
+    )
 
 
 def _embedding_key(keys, base: str) -> str:
     for key in keys:
         if key.endswith(_EMBEDDING_KEYS):
             return key
-    raise InputError(f"{base}: no input embedding among its weights (looked for {', '.join(_EMBEDDING_KEYS)})")
+    raise InputError(
+        f"{base}: no input embedding among its weights (looked for {', '.join(_EMBEDDING_KEYS)})"
+    )
 
 
 def _keys(file: str) -> list[str]:
@@ -214,4 +240,3 @@ def _torch_weights(file: str) -> dict:
     import torch
 
     return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-

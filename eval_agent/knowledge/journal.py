@@ -22,7 +22,7 @@ class Journal:
         if not self.path.exists():
             return {}
         data = self.path.read_bytes()
-        whole = data[:data.rfind(b"\n") + 1]
+        whole = data[: data.rfind(b"\n") + 1]
         if len(whole) < len(data):
             with self.path.open("r+b") as file:
                 file.truncate(len(whole))

@@ -1,4 +1,4 @@
-"""Knowledge from a language model behind an OpenAI-compatible endpoint (FastChat's, vLLM's, ...), by LangChain."""
+"""Knowledge from a language model behind an OpenAI-compatible endpoint (FastChat's, vLLM's), by LangChain."""
 
 import os
 import re
@@ -41,11 +41,13 @@ class LLMSynthesizer:
         self._check_model()
 
     def task_knowledge(self, chosen: list[Step], rejected: list[Step]) -> str:
-        """kappa ~ pi(. | prompt, u, tau_w, tau_l). Raises NoKnowledge or, where the endpoint fails, InputError."""
-        return self._ask("task_knowledge", task=chosen[0].observation, chosen=_told(chosen), rejected=_told(rejected))
+        """kappa ~ pi(. | prompt, u, tau_w, tau_l). Raises NoKnowledge; InputError if the endpoint fails."""
+        return self._ask(
+            "task_knowledge", task=chosen[0].observation, chosen=_told(chosen), rejected=_told(rejected)
+        )
 
     def state_knowledge(self, task: str, history: list[tuple[str, str]]) -> str:
-        """s_t ~ pi(. | prompt, h_t), ``history`` of (action, observation). Raises as :meth:`task_knowledge`."""
+        """s_t ~ pi(. | prompt, h_t); ``history``: (action, observation). Raises as :meth:`task_knowledge`."""
         lines = [f"Action: {action}\nObservation: {observation}" for action, observation in history]
         return self._ask("state_knowledge", task=task, history="\n".join(lines) or "(nothing was done yet)")
 
@@ -81,7 +83,7 @@ class LLMSynthesizer:
             raise NoKnowledge(f"refused: {error.message}") from None
         except OpenAIError as error:
             raise InputError(
-                f"{self._api_base}: {type(error).__name__} after {_RETRIES} retries ({error}); what is finished is "
+                f"{self._api_base}: {type(error).__name__} ({error}); what is finished is "
                 "kept: mend the endpoint and run the same command again"
             ) from None
 
@@ -116,13 +118,13 @@ def clean(gen: str, text: str, cut_off: bool) -> str:
     found = _OPENED[gen].search(text)
     if not found:
         raise NoKnowledge(f'The answer does not begin with "{opening}": {one_line(text)[:80]!r}.')
-    rest = text[found.end():]
+    rest = text[found.end() :]
     following = _NEXT_PART.search(rest)
     if following:
-        rest, cut_off = rest[:following.start()], False
+        rest, cut_off = rest[: following.start()], False
     rest = one_line(rest)
     if cut_off and gen == "state_knowledge":
-        rest = rest[:rest.rfind(".") + 1]
+        rest = rest[: rest.rfind(".") + 1]
     elif cut_off:
         raise NoKnowledge(f"The answer is longer than {MAX_TOKENS[gen]} tokens.")
     if not rest:

@@ -14,9 +14,9 @@ from eval_agent.errors import InputError
 def agent_distribution(scores: dict[str, float]) -> dict[str, float]:
     """p_agent (Eq. 12): softmax over A_u of the agent's log-probabilities (natural log) by verb.
 
-    With first-token scores, verbs that share their first token have equal scores and get equal p_agent; none of
-    the token's mass is divided among them. So with gamma = 1 the verb always has the most probable first token,
-    and in the blend p_know decides among the sharers. Whole-verb scores tell them apart.
+    With first-token scores, verbs that share their first token have equal scores and get equal p_agent; the
+    token's mass is not divided among them. So with gamma = 1 the verb always has the most probable first
+    token, and in the blend p_know decides among the sharers. Whole-verb scores tell them apart.
     """
     top = max(scores.values())
     if top == -math.inf:

@@ -5,7 +5,7 @@ from eval_agent.trajectory import Step, pair_member, steps_of, task_knowledge_of
 
 
 def expert_of(record: dict, where: str) -> tuple[dict, str]:
-    """(trajectory, its place for messages): a pair's chosen one, or the record where it is a trajectory itself."""
+    """(trajectory, its place for messages): a pair's chosen one, or the record that is itself one."""
     if "conversations" in record:
         return record, where
     return pair_member(record, "chosen", where), f"{where}: chosen"
@@ -38,7 +38,9 @@ def checked_steps(trajectory: dict, where: str) -> list[Step]:
     for number, step in enumerate(steps):
         if not step.action:
             turn = turn_index(trajectory, number, where) + 1
-            raise InputError(f"{where}: conversations[{turn}].value is empty, expected a thought and an action")
+            raise InputError(
+                f"{where}: conversations[{turn}].value is empty, expected a thought and an action"
+            )
     return steps
 
 

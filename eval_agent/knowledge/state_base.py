@@ -1,8 +1,8 @@
 """The state knowledge base B = {(s, a_pre, a_next)}: triplets, their FAISS cache, and retrieval.
 
-A cache folder holds one exact inner-product index per pre-action verb (so that the constraint a_pre = a_t comes
-before the N nearest are taken) and meta.json, which ties it to one triplets file and one encoder. Written last,
-meta.json is also the sign that the cache is whole. Nothing here is pickled.
+A cache folder holds one exact inner-product index per pre-action verb (so that the constraint a_pre = a_t
+comes before the N nearest are taken) and meta.json, which ties it to one triplets file and one encoder.
+Written last, meta.json is also the sign that the cache is whole. Nothing here is pickled.
 """
 
 import hashlib
@@ -36,7 +36,9 @@ def make_triplets(records: list[dict], source: str) -> list[dict]:
         pre_action = FIRST_PRE_ACTION
         for step in known_steps(trajectory, 0, where):
             action = _without_argument(step.action)
-            triplets.append({"pre_action": pre_action, "state": one_line(step.state_knowledge), "action": action})
+            triplets.append(
+                {"pre_action": pre_action, "state": one_line(step.state_knowledge), "action": action}
+            )
             pre_action = action
     return triplets
 
@@ -51,7 +53,9 @@ def read_triplets(path: str | Path) -> list[dict]:
     return triplets
 
 
-def build_cache(triplets_path: str | Path, cache: str | Path, encoder: Encoder, encoder_model: str | None) -> dict:
+def build_cache(
+    triplets_path: str | Path, cache: str | Path, encoder: Encoder, encoder_model: str | None
+) -> dict:
     """Embed the triplets' states, write the cache folder and give its metadata.
 
     ``encoder_model`` is kept for :func:`recorded_encoder_model`.
@@ -94,7 +98,7 @@ class StateBase:
 
     @classmethod
     def load(cls, cache: str | Path, encoder: Encoder, rule: str = "verb") -> "StateBase":
-        """Load a cache folder; a_pre = a_t holds where the first words are equal ("verb") or all of it ("exact").
+        """Load a cache folder; a_pre = a_t means equal first words ("verb") or wholly equal ("exact").
 
         Raises InputError where the cache is not whole, or was built with another encoder or triplets file.
         """
@@ -104,14 +108,18 @@ class StateBase:
         meta = _read_meta(cache)
         if meta["encoder"] != encoder.identity:
             raise InputError(
-                f"{cache}: built with encoder {meta['encoder']}, but the encoder in use is {encoder.identity}; "
+                f"{cache}: built with encoder {meta['encoder']}, but the one in use is {encoder.identity}: "
                 f"use the same encoder or {_REBUILD}"
             )
         triplets_path = cache / meta["triplets"]
         if not triplets_path.is_file():
-            raise InputError(f"{cache}: its triplets file {triplets_path.resolve()} is gone; put it back or {_REBUILD}")
+            raise InputError(
+                f"{cache}: its triplets file {triplets_path.resolve()} is gone; put it back or {_REBUILD}"
+            )
         if _sha256(triplets_path) != meta["triplets_sha256"]:
-            raise InputError(f"{cache}: {triplets_path.resolve()} has changed since the cache was built; {_REBUILD}")
+            raise InputError(
+                f"{cache}: {triplets_path.resolve()} has changed since the cache was built; {_REBUILD}"
+            )
         triplets = read_triplets(triplets_path)
         groups = {}
         for verb, rows in _rows_by_verb(triplets).items():
@@ -131,7 +139,9 @@ class StateBase:
         group = self._groups.get(action_verb(pre_action))
         if group is None:
             return []
-        return group.nearest(self._encoder.encode([state_text]), n, pre_action if self._rule == "exact" else None)
+        return group.nearest(
+            self._encoder.encode([state_text]), n, pre_action if self._rule == "exact" else None
+        )
 
 
 class _Group:
@@ -149,13 +159,15 @@ class _Group:
         try:
             index = faiss.read_index(str(cache / meta["groups"][verb]["file"]))
         except (KeyError, RuntimeError):
-            raise InputError(f'{cache}: the index of pre-action verb "{verb}" cannot be read; {_REBUILD}') from None
+            raise InputError(
+                f'{cache}: the index of pre-action verb "{verb}" cannot be read; {_REBUILD}'
+            ) from None
         if (index.ntotal, index.d) != (len(triplets), meta["dimension"]):
             raise InputError(f'{cache}: the index of pre-action verb "{verb}" is of another size; {_REBUILD}')
         return cls(index, triplets)
 
     def nearest(self, query: np.ndarray, n: int, pre_action: str | None) -> list[str]:
-        """Next actions of the n nearest to ``query`` [1, d], only of this whole ``pre_action`` where given."""
+        """Next actions of the n nearest to ``query`` [1, d], only of this whole ``pre_action`` if given."""
         parameters, size = None, len(self.actions)
         if pre_action is not None:
             rows = self._rows_by_pre_action.get(pre_action, [])
@@ -168,7 +180,7 @@ class _Group:
 
 
 def _without_argument(action: str) -> str:
-    """An action as the base keeps it: without the "[...]" of WebShop's commands, as in the published bases."""
+    """An action as the base keeps it: without WebShop's "[...]", as published bases have it."""
     return action.split("[", 1)[0].strip()
 
 

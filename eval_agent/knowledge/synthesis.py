@@ -1,4 +1,4 @@
-"""Task and state knowledge for a whole list of (chosen, rejected) pairs, from rules or from a language model."""
+"""Task and state knowledge for a list of (chosen, rejected) pairs, from rules or from a language model."""
 
 import copy
 import hashlib
@@ -73,11 +73,11 @@ def check_pairs(pairs: list[dict], gen: str, source: str) -> None:
 def add_knowledge(
     pairs: list[dict], gen: str, synthesizer: Synthesizer, made_by: dict, journal: Journal, source: str
 ) -> tuple[list[dict], int]:
-    """A copy of ``pairs`` with ``task_knowledge`` each, or ``state_knowledge`` on the answered turns of chosen.
+    """A copy of ``pairs`` with ``task_knowledge`` each, or ``state_knowledge`` on chosen's answered turns.
 
-    ``made_by`` (task, model, temperature) is part of what an answer is journalled under. Gives the pairs and the
-    number of answers made now, not taken from the journal. Raises InputError listing the requests that stayed
-    without a usable answer, once all others are in the journal.
+    ``made_by`` (task, model, temperature) is part of what an answer is journalled under. Gives the pairs and
+    the number of answers made now, not taken from the journal. Raises InputError listing the requests that
+    stayed without a usable answer, once all others are in the journal.
     """
     pairs = copy.deepcopy(pairs)
     method, made, failures = getattr(synthesizer, gen), 0, []

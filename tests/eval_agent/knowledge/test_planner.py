@@ -1,0 +1,81 @@
+"""Eq. 11-13 against numbers worked out by hand."""
+
+import math
+
+import pytest
+
+from eval_agent.errors import InputError
+from eval_agent.knowledge.planner import agent_distribution, blend, choose, knowledge_distribution
+
+VERBS = ["go", "take", "clean", "close"]
+
+
+def test_p_agent_is_the_softmax_over_the_action_set():
+    # probabilities 0.4, 0.2, 0.1, 0.1 of the whole vocabulary: 0.8 of it lies on A_u
+    scores = {verb: math.log(p) for verb, p in zip(VERBS, [0.4, 0.2, 0.1, 0.1])}
+    assert agent_distribution(scores) == pytest.approx(
+        {"go": 0.5, "take": 0.25, "clean": 0.125, "close": 0.125}
+    )
+
+
+def test_p_agent_of_very_unlikely_verbs_does_not_underflow():
+    assert agent_distribution({"go": -1000.0, "take": -1000.0 - math.log(3)}) == pytest.approx(
+        {"go": 0.75, "take": 0.25}
+    )
+    assert agent_distribution({"go": -math.inf, "take": -math.inf}) == {"go": 0.5, "take": 0.5}
+
+
+def test_verbs_with_one_first_token_are_not_weakened_by_sharing_it():
+    # "clean" and "close" share a first token of 0.45, the likeliest one: dividing it would let "go" win
+    p_agent = agent_distribution(
+        {"go": math.log(0.4), "take": math.log(0.1), "clean": math.log(0.45), "close": math.log(0.45)}
+    )
+    assert p_agent["clean"] == p_agent["close"]
+    assert choose(p_agent) == "clean"
+
+
+def test_p_know_counts_next_actions_by_verb():
+    retrieved = ["go to shelf 1", "go to bed 1", "take mug 1 from shelf 1", "close safe 1"]
+    assert knowledge_distribution(retrieved, VERBS) == {"go": 0.5, "take": 0.25, "clean": 0, "close": 0.25}
+
+
+def test_p_know_leaves_out_actions_that_cannot_be_chosen():
+    assert knowledge_distribution(["go to bed 1", "dance", "goad 1"], VERBS)["go"] == 1
+    assert knowledge_distribution(["dance"], VERBS) is None
+    assert knowledge_distribution([], VERBS) is None
+
+
+def test_p_know_of_other_benchmarks_actions():
+    assert knowledge_distribution(["search", "click[Buy Now]"], ["search", "click"]) == {
+        "search": 0.5,
+        "click": 0.5,
+    }
+    assert knowledge_distribution(["pick up pot", "pick"], ["pick", "pick up"]) == {
+        "pick": 0.5,
+        "pick up": 0.5,
+    }
+
+
+def test_blend_weighs_the_agent_with_gamma():
+    p_agent = {"go": 0.5, "take": 0.3, "clean": 0.2}
+    p_know = {"go": 0.0, "take": 0.25, "clean": 0.75}
+    mixed = blend(p_agent, p_know, 0.4)
+    assert mixed == pytest.approx({"go": 0.2, "take": 0.27, "clean": 0.53})
+    assert choose(mixed) == "clean"
+
+
+def test_gamma_1_and_an_empty_neighbourhood_leave_p_agent_as_it_is():
+    p_agent = {"go": 0.6, "take": 0.4}
+    assert blend(p_agent, {"go": 0.0, "take": 1.0}, 1.0) == p_agent
+    assert blend(p_agent, None, 0.0) == p_agent
+    assert choose(blend(p_agent, {"go": 0.0, "take": 1.0}, 0.0)) == "take"
+
+
+def test_ties_go_to_the_first_verb_of_the_action_set():
+    assert choose({"take": 0.5, "go": 0.5}) == "take"
+
+
+@pytest.mark.parametrize("gamma", [-0.1, 1.1, math.nan])
+def test_gamma_outside_its_range_is_refused(gamma):
+    with pytest.raises(InputError, match="gamma is"):
+        blend({"go": 1.0}, {"go": 1.0}, gamma)

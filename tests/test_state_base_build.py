@@ -1,0 +1,82 @@
+"""state_base_build.py from knowledge to a cache that evaluation loads, and from published triplets."""
+
+import pytest
+
+import state_base_build
+from alfworld_pairs import answered_turns, make_pairs, run_main
+from eval_agent.files import read_json, write_json
+from eval_agent.knowledge.encoders import load_encoder
+from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    def call(*arguments) -> int:
+        return run_main(
+            state_base_build,
+            monkeypatch,
+            "--state_action_pair_path",
+            tmp_path / "triplets.json",
+            "--vector_cache_path",
+            tmp_path / "cache",
+            *arguments,
+        )
+
+    return call
+
+
+@pytest.fixture
+def known_pairs(tmp_path):
+    pairs = make_pairs()
+    for pair in pairs:
+        for number, turn in enumerate(answered_turns(pair)):
+            turn["state_knowledge"] = f"State Knowledge: {pair['chosen']['id']}, {number} done."
+    write_json(tmp_path / "pairs.json", pairs)
+    return tmp_path / "pairs.json"
+
+
+def test_from_state_knowledge_to_retrieval(build, known_pairs, adapters, tmp_path, capsys):
+    assert build("--state_file_path", known_pairs, "--encoder_model", adapters["world_model"]) == 0
+    triplets = read_json(tmp_path / "triplets.json")
+    assert len(triplets) == 12
+    assert triplets[1] == {
+        "pre_action": "go to countertop 1",
+        "state": "State Knowledge: mug, 1 done.",
+        "action": "take mug 1 from countertop 1",
+    }
+    output = capsys.readouterr().out
+    assert "12 triplets written to" in output and "by pre-action verb: look 2, go 5" in output
+    model = recorded_encoder_model(tmp_path / "cache")
+    assert model == str(adapters["world_model"])
+    state_base = StateBase.load(tmp_path / "cache", load_encoder("wkm-embedding", model))
+    assert state_base.next_actions("State Knowledge: mug, 1 done.", "go to shelf 8", 1) == [
+        "take mug 1 from countertop 1"
+    ]
+
+
+def test_from_published_triplets(build, base_model, tmp_path):
+    write_json(
+        tmp_path / "triplets.json",
+        [{"pre_action": "look", "state": "State Knowledge: x", "action": "search"}],
+    )
+    assert build("--encoder", "wkm-embedding", "--encoder_model", base_model) == 0
+    encoder = load_encoder("wkm-embedding", str(base_model))
+    assert StateBase.load(tmp_path / "cache", encoder).next_actions("y", "look", 3000) == ["search"]
+
+
+def test_bad_input_is_named(build, known_pairs, base_model, tmp_path, capsys):
+    assert build("--encoder_model", base_model) == 2
+    assert "triplets.json: no such file; give --state_file_path" in capsys.readouterr().err
+    assert build("--state_file_path", known_pairs) == 2
+    assert "encoder wkm-embedding needs encoder_model" in capsys.readouterr().err
+    assert build("--state_file_path", known_pairs, "--exp_config", "alfred") == 2
+    assert "no such config" in capsys.readouterr().err
+    pairs = make_pairs()
+    write_json(tmp_path / "bare.json", pairs)
+    assert build("--state_file_path", tmp_path / "bare.json", "--encoder_model", base_model) == 2
+    assert (
+        "bare.json: record 0: chosen: conversations[0].state_knowledge is missing" in capsys.readouterr().err
+    )
+    write_json(tmp_path / "triplets.json", [{"pre_action": "look", "state": "x"}])
+    assert build("--encoder_model", base_model) == 2
+    assert 'triplets.json: record 0: field "action" is missing' in capsys.readouterr().err

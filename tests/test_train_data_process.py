@@ -1,0 +1,161 @@
+"""train_data_process.py writes the very dialogues that evaluation holds."""
+
+import pytest
+
+import train_data_process
+from alfworld_pairs import make_pairs, run_main, trajectory
+from eval_agent.config import load_task_config, read_instruction
+from eval_agent.files import read_json, write_json
+from eval_agent.sft_data import INSTRUCTIONS
+
+KNOWLEDGE = "Task Knowledge: When you clean a mug, you should use the sinkbasin."
+
+
+@pytest.fixture
+def pairs() -> list[dict]:
+    """The two pairs with task and state knowledge."""
+    pairs = make_pairs()
+    for pair in pairs:
+        pair["task_knowledge"] = KNOWLEDGE
+        for number, turn in enumerate(pair["chosen"]["conversations"][:-1:2]):
+            turn["state_knowledge"] = f"State Knowledge: state {number}."
+    return pairs
+
+
+@pytest.fixture
+def process(tmp_path, monkeypatch):
+    """``process(records, mode, task) -> (exit code, output)``."""
+
+    def call(records, mode, task="alfworld"):
+        source, output = tmp_path / "in.json", tmp_path / "out.json"
+        write_json(source, records)
+        code = run_main(
+            train_data_process,
+            monkeypatch,
+            "--task",
+            task,
+            "--file_path",
+            source,
+            "--mode",
+            mode,
+            "--output_path",
+            output,
+        )
+        return code, read_json(output) if output.exists() else None
+
+    return call
+
+
+def values(record: dict) -> list[str]:
+    """The turns' texts, after checking that they alternate."""
+    turns = record["conversations"]
+    assert [turn["from"] for turn in turns] == ["human", "gpt"] * (len(turns) // 2)
+    return [turn["value"] for turn in turns]
+
+
+def test_agent_model_sees_task_knowledge_and_no_state_knowledge(pairs, process, capsys):
+    code, output = process(pairs, "agent_model")
+    assert code == 0 and [record["id"] for record in output] == ["mug", "apple"]
+    turns = values(output[0])
+    assert turns[0] == (INSTRUCTIONS / "alfworld_agent.txt").read_text().strip() and turns[1] == "OK"
+    assert turns[2].startswith("You are in the middle of a room.")
+    assert turns[2].endswith(f"a sinkbasin 1.\nYour task is to: put a clean mug in cabinet.\n{KNOWLEDGE}")
+    assert turns[3:6] == [
+        "Thought: next is go to countertop 1.\nAction: go to countertop 1",
+        "Observation: On the countertop 1, you see a mug 1, and a knife 2.",
+        "Thought: next is take mug 1 from countertop 1.\nAction: take mug 1 from countertop 1",
+    ]
+    assert turns[-1].endswith("Action: put mug 1 in/on cabinet 1")
+    assert not any("State Knowledge" in turn for turn in turns)
+    assert "agent_model: 2 conversations with 12 replies written to" in capsys.readouterr().out
+
+
+def test_world_model_learns_task_and_state_knowledge(pairs, process):
+    _, output = process(pairs, "world_model")
+    turns = values(output[1])
+    assert turns[0] == (INSTRUCTIONS / "alfworld_world_model.txt").read_text().strip()
+    assert turns[2].endswith("Your task is to: put a apple in fridge.") and turns[3] == KNOWLEDGE
+    assert turns[4:8] == [
+        "Thought: next is go to countertop 1.\nAction: go to countertop 1\n"
+        "Observation: On the countertop 1, you see a apple 3.",
+        "State Knowledge: state 1.",
+        "Thought: next is take apple 3 from countertop 1.\nAction: take apple 3 from countertop 1\n"
+        "Observation: You pick up the apple 3 from the countertop 1.",
+        "State Knowledge: state 2.",
+    ]
+    assert len(turns) == 12
+
+
+def test_experienced_agent_needs_no_knowledge(process):
+    _, output = process([pair["chosen"] for pair in make_pairs()], "experienced_agent")
+    turns = values(output[0])
+    assert turns[0] == (INSTRUCTIONS / "alfworld_agent.txt").read_text().strip()
+    assert turns[2].endswith("Your task is to: put a clean mug in cabinet.") and len(turns) == 16
+
+
+def test_published_trajectories_with_their_own_instruction_and_misspelling(pairs, process):
+    published = pairs[0]["chosen"]
+    published["conversations"][:0] = [
+        {"from": "human", "value": "Old instruction."},
+        {"from": "gpt", "value": "OK"},
+    ]
+    published["task_knowledege"] = KNOWLEDGE
+    _, expected = process(pairs[:1], "world_model")
+    assert process([published], "world_model") == (0, expected)
+
+
+def test_the_instructions_are_those_of_the_task_config():
+    for role in ("agent", "world_model"):
+        path = load_task_config("alfworld", INSTRUCTIONS.parents[2] / "configs" / "task")[role]["instruction"]
+        root = INSTRUCTIONS.parents[2]
+        assert read_instruction(str(root / path)) == read_instruction(
+            str(INSTRUCTIONS / f"alfworld_{role}.txt")
+        )
+
+
+@pytest.mark.parametrize("task", ["sciworld", "webshop"])
+def test_the_other_benchmarks_have_instructions(pairs, process, task):
+    record = trajectory("do it", ("click[x]", "done"))
+    record["task_knowledge"] = KNOWLEDGE
+    assert process([record], "agent_model", task)[0] == process([record], "world_model", task)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "mode, change, message",
+    [
+        (
+            "agent_model",
+            lambda pair: pair.pop("task_knowledge"),
+            "in.json: record 1: task_knowledge is missing",
+        ),
+        (
+            "world_model",
+            lambda pair: pair.update(task_knowledge=" "),
+            "in.json: record 1: task_knowledge is missing",
+        ),
+        (
+            "world_model",
+            lambda pair: pair["chosen"]["conversations"][2].pop("state_knowledge"),
+            "in.json: record 1: chosen: conversations[2].state_knowledge is missing",
+        ),
+        (
+            "agent_model",
+            lambda pair: pair["chosen"]["conversations"][3].update(value="go to shelf 1"),
+            'in.json: record 1: chosen: conversations[3].value has no "Action:"',
+        ),
+    ],
+)
+def test_what_is_missing_is_named(pairs, process, capsys, mode, change, message):
+    change(pairs[1])
+    assert process(pairs, mode) == (2, None)
+    assert message in capsys.readouterr().err
+
+
+def test_unknown_modes_and_tasks_are_named(pairs, process, capsys):
+    assert process(pairs, "wm") == (2, None)
+    assert (
+        'unknown mode "wm", expected one of agent_model, experienced_agent, world_model'
+        in capsys.readouterr().err
+    )
+    assert process(pairs, "agent_model", "alfred") == (2, None)
+    assert 'unknown task "alfred", expected one of alfworld, sciworld, webshop' in capsys.readouterr().err

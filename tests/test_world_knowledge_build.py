@@ -1,0 +1,309 @@
+"""world_knowledge_build.py with the rules, and over HTTP with an endpoint that answers like a model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+import world_knowledge_build
+from alfworld_pairs import answered_turns, make_pairs, run_main
+from eval_agent.files import read_json, write_json
+
+SCRIPT = Path(world_knowledge_build.__file__)
+TASK_ANSWER = "Task Knowledge: When you search, you should look. The action workflows are: 1) go 2) take"
+
+
+class Endpoint(ThreadingHTTPServer):
+    """/v1/models and /v1/chat/completions; ``answer(messages)``: a text, or a (status, message) error."""
+
+    daemon_threads = True
+
+    def __init__(self, answer):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answer = answer
+        self.requests: list[dict] = []
+        self.address = f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Endpoint
+
+    def do_GET(self):
+        assert self.path == "/v1/models"
+        self.reply(200, {"object": "list", "data": [{"id": "tiny", "object": "model"}]})
+
+    def do_POST(self):
+        assert self.path == "/v1/chat/completions"
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append(request)
+        answer = self.server.answer(request["messages"])
+        if isinstance(answer, tuple):
+            return self.reply(answer[0], {"error": {"message": answer[1]}})
+        choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
+        self.reply(
+            200, {"id": "x", "object": "chat.completion", "created": 0, "model": "tiny", "choices": [choice]}
+        )
+
+    def reply(self, status: int, body: dict) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def serve():
+    """Starts endpoints: ``serve(answer) -> Endpoint``."""
+    started = []
+
+    def start(answer) -> Endpoint:
+        started.append(Endpoint(answer))
+        threading.Thread(target=started[-1].serve_forever, daemon=True).start()
+        return started[-1]
+
+    yield start
+    for endpoint in started:
+        endpoint.shutdown()
+        endpoint.server_close()
+
+
+@pytest.fixture
+def paths(tmp_path):
+    write_json(tmp_path / "pairs.json", make_pairs())
+    return tmp_path / "pairs.json", tmp_path / "out.json"
+
+
+@pytest.fixture
+def build(monkeypatch):
+    def call(dataset, output, gen="task_knowledge", task="alfworld", model="rules", *more) -> int:
+        return run_main(
+            world_knowledge_build,
+            monkeypatch,
+            "--dataset_path",
+            dataset,
+            "--task",
+            task,
+            "--gen",
+            gen,
+            "--model_name",
+            model,
+            "--output_path",
+            output,
+            *more,
+        )
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "order", [("task_knowledge", "state_knowledge"), ("state_knowledge", "task_knowledge")]
+)
+def test_both_kinds_by_rule_in_either_order(paths, tmp_path, build, order, capsys):
+    between, end = tmp_path / "between.json", tmp_path / "end.json"
+    assert build(paths[0], between, order[0]) == 0
+    assert build(between, end, order[1]) == 0
+    assert f"{order[1]} of 2 pairs" in capsys.readouterr().out
+    pairs = read_json(end)
+    for pair in pairs:
+        assert pair.pop("task_knowledge").startswith("Task Knowledge: When ")
+        turns = answered_turns(pair)
+        known = [turn.pop("state_knowledge") for turn in turns]
+        assert all(text.startswith("State Knowledge: ") and "\n" not in text for text in known)
+        assert len(set(known)) == len(turns)
+    assert pairs == make_pairs()  # all else is as it was
+    assert not list(tmp_path.glob("*.journal.jsonl"))
+
+
+def test_a_language_model_is_asked_with_the_prompt_and_the_papers_limits(paths, build, serve):
+    endpoint = serve(lambda messages: f"Of course.\n{TASK_ANSWER}\n")
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 0
+    assert [pair["task_knowledge"] for pair in read_json(paths[1])] == [TASK_ANSWER] * 2
+    request = endpoint.requests[0]
+    assert (request["temperature"], request["max_tokens"], request["model"]) == (0.5, 512, "tiny")
+    prompt = request["messages"][0]["content"]
+    assert "Action: put mug 1 in/on cabinet 1" in prompt and "Action: take mug 1 from cabinet 2" in prompt
+    assert "your task is to: put a clean mug in cabinet." in prompt.lower()
+
+
+def test_state_knowledge_is_asked_with_the_history_before_the_action(paths, build, serve):
+    endpoint = serve(lambda messages: f"State Knowledge: I have read {len(messages[0]['content'])} letters.")
+    assert build(*paths, "state_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 0
+    assert len(endpoint.requests) == 12
+    assert {(request["temperature"], request["max_tokens"]) for request in endpoint.requests} == {(0.0, 128)}
+    first, second = (
+        request["messages"][0]["content"].rpartition("So far:")[2] for request in endpoint.requests[:2]
+    )
+    assert "countertop" not in first
+    assert "Action: go to countertop 1\nObservation: On the countertop 1, you see a mug 1" in second
+    assert "take mug 1" not in second
+
+
+def test_a_malformed_answer_is_asked_for_again(paths, build, serve):
+    def answer(messages):
+        return "I would look around." if len(messages) == 1 else TASK_ANSWER
+
+    endpoint = serve(answer)
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 0
+    assert [len(request["messages"]) for request in endpoint.requests] == [1, 3] * 2
+
+
+def test_requests_that_stay_without_knowledge_are_listed_and_the_rest_is_kept(paths, build, serve, capsys):
+    stubborn = True
+
+    def answer(messages):
+        about_apple = "put a apple in fridge" in messages[0]["content"]
+        return "No idea." if stubborn and about_apple else TASK_ANSWER
+
+    endpoint = serve(answer)
+    arguments = (*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address)
+    assert build(*arguments) == 2
+    message = capsys.readouterr().err
+    assert (
+        "1 requests stayed without knowledge" in message
+        and "pairs.json: record 1: 4 malformed answers" in message
+    )
+    assert len(endpoint.requests) == 1 + 4 and not paths[1].exists()
+    stubborn = False
+    assert build(*arguments) == 0
+    assert len(endpoint.requests) == 6  # the finished one is not asked for again
+
+
+def test_a_refused_prompt_is_that_records_failure(paths, build, serve, capsys):
+    endpoint = serve(lambda messages: (400, "maximum context length is 10 tokens"))
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 2
+    message = capsys.readouterr().err
+    assert (
+        "2 requests stayed without knowledge" in message and "maximum context length is 10 tokens" in message
+    )
+
+
+def test_a_failing_endpoint_ends_the_run_and_keeps_what_is_finished(paths, build, serve, capsys):
+    endpoint = serve(
+        lambda messages: TASK_ANSWER if "clean mug" in messages[0]["content"] else (401, "key expired")
+    )
+    arguments = (*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address)
+    assert build(*arguments) == 2
+    message = capsys.readouterr().err
+    assert "record 1" in message and "key expired" in message and "run the same command again" in message
+    endpoint.answer = lambda messages: TASK_ANSWER
+    assert build(*arguments) == 0 and len(endpoint.requests) == 3
+
+
+def test_a_journal_of_other_inputs_is_not_mixed_in(paths, build, serve):
+    refused = serve(
+        lambda messages: TASK_ANSWER if "clean mug" in messages[0]["content"] else (400, "too long")
+    )
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", refused.address) == 2
+    pairs = make_pairs()
+    pairs[0]["chosen"]["conversations"][1]["value"] = "Thought: another one.\nAction: go to fridge 1"
+    write_json(paths[0], pairs)
+    endpoint = serve(lambda messages: TASK_ANSWER.replace("look", "look twice"))
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 0
+    assert all("look twice" in pair["task_knowledge"] for pair in read_json(paths[1]))
+
+
+def test_a_killed_run_goes_on_where_it_was(paths, serve):
+    def answer(messages):
+        time.sleep(0.1)
+        return f"State Knowledge: I have read {len(messages[0]['content'])} letters."
+
+    endpoint, journal = serve(answer), Path(f"{paths[1]}.journal.jsonl")
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--dataset_path",
+        paths[0],
+        "--task",
+        "alfworld",
+        "--gen",
+        "state_knowledge",
+        "--model_name",
+        "tiny",
+        "--output_path",
+        paths[1],
+        "--api_base",
+        endpoint.address,
+    ]
+    run = subprocess.Popen(command, cwd=SCRIPT.parent, stderr=subprocess.PIPE)
+    while not (journal.exists() and len(journal.read_text().splitlines()) >= 4):
+        assert run.poll() is None, run.stderr.read().decode()
+        time.sleep(0.02)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    run.stderr.close()
+    finished = len(journal.read_text().splitlines())
+    asked = len(endpoint.requests)
+    assert 4 <= finished < 12 and not paths[1].exists()
+    second = subprocess.run(command, cwd=SCRIPT.parent, capture_output=True, text=True)
+    assert second.returncode == 0, second.stderr
+    assert len(endpoint.requests) - asked == 12 - finished
+    assert all("state_knowledge" in turn for pair in read_json(paths[1]) for turn in answered_turns(pair))
+    assert not journal.exists()
+
+
+def test_the_endpoint_is_checked_before_the_first_prompt(paths, build, serve, capsys):
+    endpoint = serve(lambda messages: TASK_ANSWER)
+    assert build(*paths, "task_knowledge", "alfworld", "tinny", "--api_base", endpoint.address) == 2
+    assert 'serves no model "tinny"; --model_name can be one of: tiny, or rules' in capsys.readouterr().err
+    started = time.monotonic()
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", "http://127.0.0.1:9/v1") == 2
+    assert "http://127.0.0.1:9/v1: nothing answers there; start the endpoint" in capsys.readouterr().err
+    assert time.monotonic() - started < 5 and not endpoint.requests
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda pairs: pairs[1].pop("rejected"), 'pairs.json: record 1: field "rejected" is missing'),
+        (lambda pairs: pairs[1].pop("chosen"), 'pairs.json: record 1: field "chosen" is missing'),
+        (
+            lambda pairs: pairs[1]["chosen"].pop("conversations"),
+            'record 1: chosen: field "conversations" is missing',
+        ),
+        (
+            lambda pairs: pairs[1]["rejected"]["conversations"].pop(2),
+            "record 1: rejected: conversations[2].from",
+        ),
+        (
+            lambda pairs: pairs[1]["chosen"]["conversations"][3].update(value=" "),
+            "chosen: conversations[3].value is empty",
+        ),
+        (lambda pairs: pairs.clear(), "pairs.json: the data set is empty"),
+    ],
+)
+def test_bad_records_are_named_before_the_first_answer(paths, build, capsys, change, message):
+    pairs = make_pairs()
+    change(pairs)
+    write_json(paths[0], pairs)
+    assert build(*paths) == 2
+    assert message in capsys.readouterr().err
+    assert [file.name for file in paths[0].parent.iterdir()] == ["pairs.json"]
+
+
+def test_bad_arguments_are_named(paths, build, capsys):
+    assert build("nowhere.json", paths[1]) == 2
+    assert "nowhere.json: no such file" in capsys.readouterr().err
+    assert build(*paths, "worldknowledge") == 2
+    assert (
+        'unknown --gen "worldknowledge", expected one of task_knowledge, state_knowledge'
+        in capsys.readouterr().err
+    )
+    assert build(*paths, "task_knowledge", "alfred") == 2
+    assert 'unknown task "alfred", expected one of alfworld, sciworld, webshop' in capsys.readouterr().err
+    assert build(*paths, "task_knowledge", "webshop") == 2
+    assert "--model_name rules knows alfworld only" in capsys.readouterr().err
+    paths[0].write_text('[{"chosen": }]')
+    assert build(*paths) == 2
+    assert "pairs.json: malformed JSON at line 1, column 13" in capsys.readouterr().err
