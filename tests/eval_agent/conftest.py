@@ -1,4 +1,4 @@
-"""Real games for the tests of loop and evaluation: three demo games, made in seconds by the project itself."""
+"""For the tests of loop and evaluation: real games, made here in seconds, and a controller with its workers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from eval_agent.config import load_task_config
 from eval_agent.demo_games import MAX_EXPERT_STEPS, make_game, plan
 from eval_agent.envs import ProcessEnv
 from eval_agent.tasks import load_tasks
+from tests.eval_agent.serving import served  # noqa: F401  a fixture
 
 
 @dataclass(frozen=True)

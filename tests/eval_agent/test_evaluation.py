@@ -42,6 +42,7 @@ def run(tmp_path, demo_games, state_base, served):
     config["env"]["max_steps"] = 3
     config["agent"]["max_new_tokens"] = 12
     config["world_model"] |= {"max_task_tokens": 16, "max_state_tokens": 8}
+    config["planner"]["verbs"] = ["go", "take", "put", "open"]
     config["state_base"]["path"] = str(state_base)
     write_json(tmp_path / "demo.json", config)
     model = {"agent_class": "FastChatAgent", "config": {"controller_address": served.controller, "template": "mistral"}}
@@ -151,6 +152,19 @@ def test_a_technical_failure_is_recorded_and_retried(run, capsys):
     game.write_text(whole)
     assert run("--split", "train") == 0
     assert {name for name, stamp in stamps(folder).items() if before[name] != stamp} == {failed_name}
+
+
+def test_a_run_whose_episodes_all_fail_stops(run, capsys):
+    game = next(run.games.glob("valid_seen/*/*"))
+    (game / "game.tw-pddl").write_text('{"solvable": true}')
+    for number in range(40):
+        shutil.copytree(game, game.parent / f"trial_{number:02d}")
+    assert run("--split", "dev") == 1
+    assert "5 episodes in a row failed" in capsys.readouterr().out
+    summary = read_json(run.folder("eval") / "dev" / "summary.json")
+    assert summary["games"] == 0 and summary["average_reward"] is None
+    assert len(summary["failures"]) + len(summary["not_played"]) == 41
+    assert summary["not_played"]
 
 
 def test_a_killed_run_is_continued(run):
