@@ -6,7 +6,7 @@ import requests
 import tenacity
 from fastchat.constants import ErrorCode
 
-from eval_agent.agents import stock_scores
+from eval_agent.agents import stock_worker
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
 from eval_agent.errors import InputError
 from train.chat_templates import get_template
@@ -33,7 +33,7 @@ class FastChatAgent(LMAgent):
         self._worker: str | None = None
         self._last_worker: str | None = None  # named in errors after it went away
         self._context_lengths: dict[str, int] = {}
-        self._scores_itself: dict[str, bool] = {}  # by worker address
+        self._stock: dict[str, bool] = {}  # worker address -> an unmodified FastChat worker
         self._retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_NotNow),
             wait=tenacity.wait_exponential(multiplier=0.25, max=15),
@@ -44,31 +44,37 @@ class FastChatAgent(LMAgent):
     def generate(
         self, messages: list[dict], *, stop: Sequence[str] = (), temperature: float, max_new_tokens: int
     ) -> str:
-        prompt = self.template.render(messages)
-        return self._retry(self._generate, prompt, list(stop), temperature, max_new_tokens)
-
-    def score(self, messages: list[dict], candidates: Sequence[str]) -> list[CandidateScore]:
-        return self._retry(self._score, self.template.render(messages), list(candidates))
-
-    def _generate(self, prompt, stop, temperature, max_new_tokens):
         request = {
-            "prompt": prompt,
+            "prompt": self.template.render(messages),
             "temperature": temperature,
             "max_new_tokens": max_new_tokens,
             "stop": [self.template.stop, *stop],
             "stop_token_ids": list(self.template.stop_token_ids),
             "echo": False,
         }
+        begun = messages[-1]["content"] if messages[-1]["role"] == "assistant" else ""
+        return self._retry(self._generate, request, begun)
+
+    def score(self, messages: list[dict], candidates: Sequence[str]) -> list[CandidateScore]:
+        return self._retry(self._score, self.template.render(messages), list(candidates))
+
+    def _generate(self, request, begun):
+        if begun and self._is_stock():
+            return stock_worker.continue_reply(self._ask_untruncated, request, begun, request["stop"])
         return self._ask_untruncated(request)["text"]
 
     def _score(self, prompt, candidates):
+        if self._is_stock():
+            return stock_worker.score(self._ask_untruncated, prompt, candidates)
+        reply = self._ask("/worker_score_candidates", {"prompt": prompt, "candidates": candidates})
+        return [CandidateScore(**score) for score in reply["scores"]]
+
+    def _is_stock(self) -> bool:
+        """Whether the worker lacks /worker_score_candidates; asked once for each worker, with nothing to score."""
         worker = self._find_worker()
-        if self._scores_itself.get(worker, True):
-            reply = self._ask("/worker_score_candidates", {"prompt": prompt, "candidates": candidates})
-            self._scores_itself[worker] = reply is not None
-            if reply is not None:
-                return [CandidateScore(**score) for score in reply["scores"]]
-        return stock_scores.score(self._ask_untruncated, prompt, candidates)
+        if worker not in self._stock:
+            self._stock[worker] = self._post_to_worker("/worker_score_candidates", {}).status_code == 404
+        return self._stock[worker]
 
     def _ask_untruncated(self, request: dict) -> dict:
         """/worker_generate; ContextOverflow where a stock worker has silently cut the prompt's beginning."""
@@ -88,20 +94,26 @@ class FastChatAgent(LMAgent):
             self._context_lengths[self._worker] = self._ask("/model_details", {})["context_length"]
         return self._context_lengths[self._worker]
 
-    def _ask(self, route: str, request: dict) -> dict | None:
-        """POST to the worker; None where it has no such route. A worker that fails is given up."""
+    def _ask(self, route: str, request: dict) -> dict:
+        """POST to the worker. One that does not answer is given up: the next try asks the controller anew."""
         worker = self._find_worker()
+        response = self._post_to_worker(route, {"model": self.model_name, **request})
         try:
-            response = self._post(worker + route, {"model": self.model_name, **request})
-            if response.status_code == 404:
-                return None
             response.raise_for_status()
             reply = response.json()
         except requests.RequestException as error:
-            self._give_up_worker(unreachable=isinstance(error, requests.ConnectionError))
-            raise _NotNow(f"{self.model_name}: worker {worker}{route} does not answer ({error})") from error
+            self._give_up_worker(unreachable=False)
+            raise _NotNow(f"{self.model_name}: worker {worker} failed ({error})") from error
         self._raise_for_code(worker, reply)
         return reply
+
+    def _post_to_worker(self, route, request):
+        worker = self._find_worker()
+        try:
+            return self._post(worker + route, request)
+        except requests.RequestException as error:
+            self._give_up_worker(unreachable=isinstance(error, requests.ConnectionError))
+            raise _NotNow(f"{self.model_name}: worker {worker} does not answer ({error})") from error
 
     def _raise_for_code(self, worker, reply):
         code = reply.get("error_code", 0)

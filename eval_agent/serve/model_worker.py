@@ -195,7 +195,7 @@ def _check_device(args):
         raise InputError("--ssl needs the environment variables SSL_KEYFILE and SSL_CERTFILE")
 
 
-def _wait_for_controller(address: str, seconds: float = 10) -> None:
+def wait_for_controller(address: str, seconds: float = 10) -> None:
     """A controller may be starting just now. Raises InputError where none answers."""
     retry = tenacity.Retrying(
         stop=tenacity.stop_after_delay(seconds),
@@ -216,7 +216,7 @@ def main() -> None:
     _check_device(args)
     models = plan_models(args.model_path, args.model_names)
     if not args.no_register:
-        _wait_for_controller(args.controller_address)
+        wait_for_controller(args.controller_address)
     worker = AdapterWorker(args, models)
     if not args.no_register:
         worker.init_heart_beat()

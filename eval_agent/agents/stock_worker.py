@@ -1,10 +1,10 @@
-"""Candidate scores from an unmodified FastChat worker: ``echo`` and ``logprobs`` of prompt + candidate.
+"""What an unmodified FastChat worker does not offer, made from what it does: candidate scores, exact spaces.
 
-A slow road (the worker ranks its whole vocabulary at each token of the prompt, for each candidate), for workers
-that cannot score themselves.
+The scores are a slow road (the worker ranks its whole vocabulary at each token of the prompt, for each
+candidate); eval_agent.serve.model_worker answers in one call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from eval_agent.agents.base import CandidateScore
 
@@ -24,6 +24,25 @@ def score(ask: Callable[[dict], dict], prompt: str, candidates: list[str]) -> li
         first = first_tokens.setdefault((boundary, tokens[boundary]), -1 - len(first_tokens))
         scores.append(CandidateScore(first, logprobs[boundary], sum(logprobs[boundary:])))
     return scores
+
+
+def continue_reply(ask: Callable[[dict], dict], request: dict, begun: str, stop: Sequence[str]) -> str:
+    """The text after ``begun``, the unfinished reply that ends ``request["prompt"]``.
+
+    The worker decodes new tokens by themselves, and sentencepiece tokenizers then lose the first one's space
+    ("go" + "to"). With ``echo`` they are decoded behind the prompt; the new text starts after the same
+    occurrence of ``begun`` as in the prompt.
+    """
+    text = ask({**request, "echo": True})["text"]
+    end = 0
+    for _ in range(request["prompt"].count(begun)):
+        place = text.find(begun, end)
+        if place < 0:  # the worker tidied spaces inside it
+            return ask(request)["text"]
+        end = place + len(begun)
+    new = text[end:]
+    # the worker looks for stop strings after as many characters as the prompt has with its special tokens
+    return new[: min(place for place in (len(new), *map(new.find, stop)) if place >= 0)]
 
 
 def _tokens(ask, text) -> tuple[list[str], list[float]]:

@@ -1,0 +1,129 @@
+"""The agent over real servers: our worker and FastChat's own give the same text and the same scores."""
+
+import threading
+import time
+
+import pytest
+
+from eval_agent.agents import ContextOverflow, FastChatAgent, ModelError, load_agent
+from eval_agent.errors import InputError
+from eval_agent.files import read_json
+from tests.eval_agent.serving import ROOT, WORKER, free_port
+
+MESSAGES = [
+    {"role": "user", "content": "Interact with a household."},
+    {"role": "assistant", "content": "OK"},
+    {"role": "user", "content": "Your task is to: put a clean mug in cabinet."},
+]
+OPENED = [*MESSAGES, {"role": "assistant", "content": "Thought: I need to find a mug.\nAction:"}]
+VERBS = [" go", " go to cabinet 3", " take", " examine", " toggle", " put", "\nObservation"]
+
+
+def make_agent(served, model_name, **config) -> FastChatAgent:
+    config = {"controller_address": served.controller, "template": "mistral", "retry_seconds": 20, **config}
+    return load_agent({"agent_class": "FastChatAgent", "config": config}, model_name)
+
+
+@pytest.fixture(scope="module")
+def ours(served):
+    return make_agent(served, "agent_model")
+
+
+@pytest.fixture(scope="module")
+def stock(served):
+    return make_agent(served, "stock_agent")
+
+
+def test_scores_are_the_same_through_the_stock_worker(ours, stock):
+    ours_scores, stock_scores = ours.score(OPENED, VERBS), stock.score(OPENED, VERBS)
+    for mine, theirs in zip(ours_scores, stock_scores, strict=True):
+        assert mine.first_token_logprob == pytest.approx(theirs.first_token_logprob, abs=1e-4)
+        assert mine.logprob == pytest.approx(theirs.logprob, abs=1e-4)
+    for scores in (ours_scores, stock_scores):
+        assert scores[0].first_token == scores[1].first_token != scores[2].first_token
+        assert scores[0].logprob != scores[1].logprob
+
+
+def test_scores_where_prompt_and_candidate_merge(ours, stock):
+    messages = [*MESSAGES, {"role": "assistant", "content": "Thought: I nee"}]
+    candidates = ["d to find a mug.", " x", "ds"]
+    for mine, theirs in zip(ours.score(messages, candidates), stock.score(messages, candidates), strict=True):
+        assert mine.first_token_logprob == pytest.approx(theirs.first_token_logprob, abs=1e-4)
+        assert mine.logprob == pytest.approx(theirs.logprob, abs=1e-4)
+
+
+@pytest.mark.parametrize("messages", [MESSAGES, OPENED])
+def test_text_is_the_same_through_the_stock_worker(ours, stock, messages):
+    mine = ours.generate(messages, temperature=0.0, max_new_tokens=12)
+    assert mine and mine == stock.generate(messages, temperature=0.0, max_new_tokens=12)
+    stop = next(c for c in mine[1:] if mine.count(c) == 1 and c.isprintable() and c != "\N{REPLACEMENT CHARACTER}")
+    cut = mine[: mine.index(stop)]
+    assert ours.generate(messages, stop=[stop], temperature=0.0, max_new_tokens=12) == cut
+    assert stock.generate(messages, stop=[stop], temperature=0.0, max_new_tokens=12) == cut
+
+
+def test_a_long_dialogue_overflows_on_either_worker(ours, stock):
+    long = [{"role": "user", "content": "a mug 1, " * 400}]
+    for agent in (ours, stock):
+        with pytest.raises(ContextOverflow, match="1024"):
+            agent.generate(long, temperature=0.0, max_new_tokens=8)
+        with pytest.raises(ContextOverflow, match="1024"):
+            agent.score(long, VERBS)
+
+
+def test_a_prompt_that_just_fits_is_no_overflow(ours, stock):
+    # the stock worker keeps context - max_new_tokens - 1 tokens of a prompt
+    fits = [{"role": "user", "content": "1" * (1024 - 8 - 1 - 3)}]
+    assert stock.generate(fits, temperature=0.0, max_new_tokens=8) == ours.generate(
+        fits, temperature=0.0, max_new_tokens=8
+    )
+    with pytest.raises(ContextOverflow):
+        stock.generate([{"role": "user", "content": "1" * (1024 - 8 - 3)}], temperature=0.0, max_new_tokens=8)
+
+
+def test_a_model_that_nobody_serves(served):
+    with pytest.raises(InputError, match='serves model "nobody".* knows agent_model, base, stock_agent, world_model'):
+        make_agent(served, "nobody").generate(MESSAGES, temperature=0.0, max_new_tokens=4)
+
+
+def test_no_controller(served):
+    agent = make_agent(served, "agent_model", controller_address=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(InputError, match="no FastChat controller at http://127.0.0.1"):
+        agent.score(OPENED, VERBS)
+
+
+def test_configurations_load_and_bad_ones_say_what(served):
+    for name, template in (("fastchat", "mistral"), ("gemma", "gemma"), ("llama3", "llama3")):
+        config = read_json(ROOT / "configs" / "model" / f"{name}.json")
+        assert load_agent(config, "agent_model").template.name == template
+    with pytest.raises(InputError, match='"agent_class" is \'Nobody\''):
+        load_agent({"agent_class": "Nobody"}, "agent_model")
+    with pytest.raises(InputError, match="no model name"):
+        load_agent(config, None)
+    with pytest.raises(InputError, match='unknown template "vicuna"'):
+        make_agent(served, "agent_model", template="vicuna")
+    with pytest.raises(InputError, match="temprature"):
+        make_agent(served, "agent_model", temprature=1)
+
+
+def test_a_worker_that_dies_is_named_and_one_that_comes_back_is_found(served, adapters):
+    def start():
+        flags = ("--model-path", str(adapters["world_model"]), "--model-names", "mortal")
+        worker = served.servers.start(WORKER, *flags)
+        worker.wait("/worker_get_status")
+        return worker
+
+    worker = start()
+    agent = make_agent(served, "mortal", retry_seconds=60)
+    before = agent.generate(MESSAGES, temperature=0.0, max_new_tokens=4)
+    worker.process.kill()
+    worker.process.wait()
+    impatient = make_agent(served, "mortal", retry_seconds=1)
+    with pytest.raises(ModelError, match=worker.address):
+        impatient.generate(MESSAGES, temperature=0.0, max_new_tokens=4)
+    successor = threading.Thread(target=start)
+    successor.start()
+    started = time.monotonic()
+    assert agent.generate(MESSAGES, temperature=0.0, max_new_tokens=4) == before
+    assert time.monotonic() - started < 60
+    successor.join()

@@ -1,0 +1,103 @@
+"""What a worker's command line may hold, and what ends it early."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
+
+from eval_agent.errors import InputError
+from eval_agent.serve.loading import add_adapters, context_length, plan_models
+from eval_agent.serve.model_worker import build_parser
+
+
+def test_paths_pair_with_names_and_share_a_base(base_model, adapters):
+    agent, world = str(adapters["agent_model"]), str(adapters["world_model"])
+    args = build_parser().parse_args(
+        ["--model-path", agent, "--model-names", "a,a2", "--model-path", str(base_model), "--model-names", "b"]
+    )
+    models = plan_models(args.model_path, args.model_names)
+    assert [model.names for model in models] == [("a", "a2"), ("b",)]
+    assert {model.base for model in models} == {str(base_model)}
+    assert [model.names for model in plan_models([agent, world], None)] == [("agent_model",), ("world_model",)]
+
+
+@pytest.mark.parametrize("paths, names, said", [
+    ([], None, "no --model-path"),
+    (["{agent}", "{world}"], [["a"]], "2 --model-path but 1 --model-names"),
+    (["{agent}", "{world}"], [["a"], ["a"]], 'two models are named "a"'),
+    (["/nowhere/at/all"], None, "/nowhere/at/all: no such folder"),
+    (["{empty}"], None, "holds neither adapter_config.json"),
+    (["{no_weights}"], None, "has no weights"),
+    (["{agent}", "{other_base}"], None, "one worker holds one base model"),
+    (["{lost_base}"], None, "no such folder: \"/gone\""),
+    (["{prompt_tuning}"], None, '"peft_type" is "PROMPT_TUNING"'),
+    (["{broken}"], None, "malformed JSON at line 1"),
+])
+def test_what_ends_early(adapters, base_model, tmp_path, paths, names, said):
+    places = {"agent": adapters["agent_model"], "world": adapters["world_model"]}
+    for name in ("empty", "no_weights", "other_base", "lost_base", "prompt_tuning", "broken"):
+        places[name] = tmp_path / name
+        places[name].mkdir()
+    (places["other_base"] / "config.json").write_text("{}")
+    for name in ("no_weights", "lost_base", "prompt_tuning", "broken"):
+        shutil.copytree(adapters["agent_model"], places[name], dirs_exist_ok=True)
+    (places["no_weights"] / "adapter_model.safetensors").unlink()
+    _change_config(places["lost_base"], base_model_name_or_path="/gone")
+    _change_config(places["prompt_tuning"], peft_type="PROMPT_TUNING")
+    (places["broken"] / "adapter_config.json").write_text("{peft")
+    with pytest.raises(InputError, match=None) as raised:
+        plan_models([path.format(**places) for path in paths], names)
+    assert said in str(raised.value)
+
+
+def test_the_base_is_in_memory_once(base_model, adapters):
+    base = AutoModelForCausalLM.from_pretrained(base_model)
+    held = {weight.data_ptr() for weight in base.parameters()}
+    models = plan_models([str(path) for path in (*adapters.values(), base_model)], None)
+    model, names = add_adapters(base, models)
+    assert names == {"agent_model": "adapter0", "world_model": "adapter1", base_model.name: None}
+    new = [weight for weight in model.parameters() if weight.data_ptr() not in held]
+    rank, layers, hidden, kv = 8, 2, 64, 32
+    per_adapter = layers * rank * (2 * hidden + hidden + kv)
+    assert sum(weight.numel() for weight in new) == 2 * per_adapter
+
+
+def test_an_adapter_that_does_not_fit_names_its_folder(base_model, adapters, tmp_path):
+    config = MistralConfig(
+        hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        vocab_size=50,
+    )
+    small = get_peft_model(
+        AutoModelForCausalLM.from_config(config), LoraConfig(r=8, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    )
+    small.save_pretrained(tmp_path)
+    _change_config(tmp_path, base_model_name_or_path=str(base_model))
+    base = AutoModelForCausalLM.from_pretrained(base_model)
+    with pytest.raises(InputError, match=f"{tmp_path}: does not fit its base"):
+        add_adapters(base, plan_models([str(tmp_path)], None))
+
+
+def test_adapters_saved_without_safetensors_are_served(base_model, adapters, tmp_path):
+    shutil.copytree(adapters["agent_model"], tmp_path, dirs_exist_ok=True)
+    from safetensors.torch import load_file
+
+    torch.save(load_file(tmp_path / "adapter_model.safetensors"), tmp_path / "adapter_model.bin")
+    (tmp_path / "adapter_model.safetensors").unlink()
+    model, _ = add_adapters(AutoModelForCausalLM.from_pretrained(base_model), plan_models([str(tmp_path)], None))
+    assert any(weight.abs().sum() > 0 for key, weight in model.named_parameters() if "lora_B" in key)
+
+
+def test_context_length_of_published_configurations():
+    assert context_length(MistralConfig(max_position_embeddings=32768, sliding_window=None)) == 32768
+    assert context_length(MistralConfig(max_position_embeddings=32768, sliding_window=4096)) == 4096
+    assert context_length(LlamaConfig(max_position_embeddings=8192)) == 8192
+    scaled = LlamaConfig(max_position_embeddings=4096, rope_scaling={"rope_type": "linear", "factor": 2.0})
+    assert context_length(scaled) == 8192
+
+
+def _change_config(folder, **fields):
+    file = folder / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))

@@ -1,0 +1,111 @@
+"""Real servers for tests: FastChat's controller and workers as processes on free ports."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import requests
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTROLLER, STOCK, WORKER = (
+    "fastchat.serve.controller", "fastchat.serve.model_worker", "eval_agent.serve.model_worker",
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Server:
+    """One server process."""
+
+    address: str
+    process: subprocess.Popen
+    log: Path
+
+    def wait(self, route: str, method: str = "post", seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                if requests.request(method, self.address + route, json={}, timeout=5).ok:
+                    return
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        raise RuntimeError(f"no answer from {self.address}:\n{self.log.read_text()[-3000:]}")
+
+
+@dataclass
+class Servers:
+    """Starts servers of one controller, and stops them all at the end."""
+
+    logs: Path
+    started: list[Server] = field(default_factory=list)
+
+    def start(self, module: str, *flags: str) -> Server:
+        port = free_port()
+        address = f"http://127.0.0.1:{port}"
+        if module != CONTROLLER:
+            places = ("--controller-address", self.controller.address, "--worker-address", address)
+            flags = ("--device", "cpu", *places, *flags)
+        log = self.logs / f"{port}.log"
+        # fastchat writes its own log files into LOGDIR, none where it is empty
+        environment = {**os.environ, "LOGDIR": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, "--host", "127.0.0.1", "--port", str(port), *flags],
+                stdout=output, stderr=subprocess.STDOUT, cwd=self.logs, env=environment,
+            )
+        server = Server(address, process, log)
+        self.started.append(server)
+        return server
+
+    def start_controller(self) -> Server:
+        self.controller = self.start(CONTROLLER)
+        self.controller.wait("/test_connection", "get")
+        return self.controller
+
+    def stop(self) -> None:
+        for server in self.started:
+            server.process.kill()  # a thread of FastChat's controller outlives SIGTERM
+            server.process.wait()
+
+
+@dataclass
+class Served:
+    """``worker`` serves both adapters and the base; ``stock`` is FastChat's own, with one adapter."""
+
+    servers: Servers
+    controller: str
+    worker: Server
+    stock: Server
+
+    def ask(self, route: str, **request) -> dict:
+        """POST to our worker."""
+        return requests.post(self.worker.address + route, json=request, timeout=60).json()
+
+
+@pytest.fixture(scope="session")
+def served(base_model, adapters, tmp_path_factory):
+    """agent_model, world_model and base from one worker, stock_agent (= agent_model) from a stock worker."""
+    servers = Servers(tmp_path_factory.mktemp("logs"))
+    try:
+        controller = servers.start_controller()
+        paths = {**adapters, "base": base_model}
+        flags = [flag for name in paths for flag in ("--model-path", str(paths[name]), "--model-names", name)]
+        worker = servers.start(WORKER, *flags)
+        stock = servers.start(STOCK, "--model-path", str(adapters["agent_model"]), "--model-names", "stock_agent")
+        worker.wait("/worker_get_status")
+        stock.wait("/worker_get_status")
+        yield Served(servers, controller.address, worker, stock)
+    finally:
+        servers.stop()
