@@ -26,7 +26,7 @@ from eval_agent.tasks import Task, choose_evenly, load_tasks
 from eval_agent.trajectory import ACTION, OBSERVATION, Step, action_of, record_key, steps_of
 
 CONFIGS = Path("configs/task")
-_HINT = "published expert trajectories: data/alfworld_sft.json of the Hugging Face dataset agent-eto/eto-sft-trajectory"
+_PUBLISHED = "for example data/alfworld_sft.json of the Hugging Face dataset agent-eto/eto-sft-trajectory"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def play(env: BaseEnv, job: Job, max_steps: int) -> dict:
     steps, else {"dropped": the reason}.
     """
     try:
-        actions = env.expert(job.task, max_steps) if job.steps is None else [step.action for step in job.steps]
+        given = job.steps is not None
+        actions = [step.action for step in job.steps] if given else env.expert(job.task, max_steps)
     except ExpertFailed as error:
         return {"dropped": str(error)}
     text = env.reset(job.task)
@@ -62,7 +63,8 @@ def play(env: BaseEnv, job: Job, max_steps: int) -> dict:
             break
     if steps and result.success:
         return {"task": text, "steps": steps}
-    return {"dropped": f"longer than {max_steps} steps" if len(actions) > max_steps else "its actions do not win"}
+    too_long = len(actions) > max_steps
+    return {"dropped": f"longer than {max_steps} steps" if too_long else "its actions do not win"}
 
 
 def trajectory(job: Job, episode: dict, instruction: str) -> dict:
@@ -93,7 +95,7 @@ def given_jobs(path: Path, tasks: list[Task], limit: int | None, seed: int) -> l
         where[record_key(record, name).replace("/", "__")] = (record, name)
     chosen = choose_evenly([task for task in tasks if task.task_id in where], limit, seed)
     if not chosen:
-        raise InputError(f"{path}: none of its trajectories is of a game in this split, such as {tasks[0].task_id}")
+        raise InputError(f"{path}: no trajectory of a game in this split, such as {tasks[0].task_id}")
     return [Job(task, steps_of(*where[task.task_id])) for task in chosen]
 
 
@@ -116,7 +118,7 @@ def collect(jobs: list[Job], config: dict, output_path: Path, num_workers: int) 
     kept = [trajectory(job, episode, instruction) for job, episode in episodes if "steps" in episode]
     if not kept:
         reasons = "; ".join(f"{reason}: {count}" for reason, count in dropped.items())
-        raise InputError(f"no trajectory wins ({reasons}). Use --trajectories with {_HINT}")
+        raise InputError(f"no trajectory wins ({reasons}); use --trajectories, {_PUBLISHED}")
     write_json(output_path, kept)
     return dropped
 
@@ -128,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--exp_config", required=True, help=f"name in {CONFIGS}, or a .json file")
     parser.add_argument("--split", default="train", help="train, dev (= seen) or test (= unseen)")
     parser.add_argument("--output_path", type=Path, required=True, help="JSON file for the trajectories")
-    parser.add_argument("--trajectories", type=Path, help=f"JSON or JSONL instead of the expert; {_HINT}")
+    parser.add_argument("--trajectories", type=Path, help=f"instead of the expert, {_PUBLISHED}")
     parser.add_argument("--limit", type=int, help="at most this many games, evenly over the task types")
     parser.add_argument("--seed", type=int, default=0, help="which games --limit takes")
     parser.add_argument("--num_workers", type=int, default=2, help="games played at once")

@@ -44,7 +44,7 @@ class Slot:
 
 
 def plan(seed: int) -> list[Slot]:
-    """The games of all splits. No goal is in two slots; seen games are in rooms of train games of their type."""
+    """The games of all splits: no goal in two slots, seen games in rooms of train games of their type."""
     slots = []
     for offset, task_type in enumerate(TASK_TYPES):
         slots += _share_rooms(task_type, TRAIN_ROOMS, ("train", "valid_seen"), seed, offset)
@@ -56,7 +56,8 @@ def _share_rooms(task_type: str, rooms: tuple[Room, ...], splits: tuple[str, ...
     """Slots of one task type over ``rooms``, which are taken in turn, the ``offset``-th first."""
     goals = {room: goals_in(room, task_type) for room in rooms}
     able = [room for room in rooms if goals[room]]
-    users = [(split, n, able[(n + offset) % len(able)]) for split in splits for n in range(GAMES_PER_TYPE[split])]
+    numbered = [(split, n) for split in splits for n in range(GAMES_PER_TYPE[split])]
+    users = [(split, n, able[(n + offset) % len(able)]) for split, n in numbered]
     in_room = Counter(room for _, _, room in users)
     for room in able:
         random.Random(f"{seed}/{task_type}/{room.number}").shuffle(goals[room])
@@ -108,7 +109,8 @@ def make_games(slots: list[Slot], output_dir: Path, num_workers: int) -> Counter
                if game.parts[-4] != _UNFINISHED}
     foreign = present - {(slot.split, slot.trial) for slot in slots}
     if foreign:
-        raise InputError(f"{output_dir}: holds games of another seed, such as {sorted(foreign)[0][1]}; choose another folder")
+        example = "/".join(sorted(foreign)[0])
+        raise InputError(f"{output_dir}: holds games of another seed, such as {example}; choose another one")
     missing = [slot for slot in slots if (slot.split, slot.trial) not in present]
     made = Counter()
     work = partial(make_game, output_dir=output_dir)
@@ -124,9 +126,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.partition("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--output_dir", type=Path, default=Path("data/demo_games"), help="where the splits go")
-    parser.add_argument("--seed", type=int, default=0, help="another seed gives other games in the same rooms")
-    parser.add_argument("--num_workers", type=int, default=2, help="games made at once")
+    add = parser.add_argument
+    add("--output_dir", type=Path, default=Path("data/demo_games"), help="where the splits go")
+    add("--seed", type=int, default=0, help="another seed gives other games in the same rooms")
+    add("--num_workers", type=int, default=2, help="games made at once")
     arguments = parser.parse_args()
     made = make_games(plan(arguments.seed), arguments.output_dir, arguments.num_workers)
     for split, per_type in GAMES_PER_TYPE.items():

@@ -26,7 +26,8 @@ class AlfWorldEnv(BaseEnv):
         state, _, _ = self._engine.step(in_grammar(action.strip(), self._put_verb))
         feedback = state["feedback"]
         self._won = self._won or state["won"]
-        return StepResult(observation_text(feedback), float(self._won), self._won, self._won, feedback != NOTHING)
+        won, valid = self._won, feedback != NOTHING
+        return StepResult(observation_text(feedback), float(won), done=won, success=won, valid=valid)
 
     def expert(self, task: AlfWorldTask, max_steps: int) -> list[str]:
         commands = expert_actions(self._engine, self._load(task), task, max_steps)

@@ -1,8 +1,8 @@
 """ALFWorld's texts: what models say and read, and what a game file's grammar wants.
 
-Models always say and read ``put X in/on Y`` (data version 2.1.1, all published trajectories and prompts). Games
-of version 2.1.2 and the demo games say ``move X to Y``; the grammar stands inside each game file. Either way of
-saying it is taken for the same action, as are ``put X in Y`` and ``put X on Y``.
+Models always say and read ``put X in/on Y`` (data version 2.1.1, all published trajectories and prompts).
+Games of version 2.1.2 and the demo games say ``move X to Y``; the grammar stands inside each game file.
+Either way of saying it is taken for the same action, as are ``put X in Y`` and ``put X on Y``.
 """
 
 import re

@@ -1,8 +1,8 @@
 """An env in a child process: it may crash or hang without harm, and several run at once from threads.
 
 The child is ``python -m eval_agent.envs.process``: started anew, so that it imports the benchmark and nothing
-of its parent (no torch). Both sides exchange JSON over a socket pair. When the parent goes, killed or not, its
-end of the pair closes and the child ends itself.
+of its parent (no torch). Both sides exchange JSON over a socket pair. When the parent goes, killed or not,
+its end of the pair closes and the child ends itself.
 """
 
 import json
@@ -91,7 +91,8 @@ class ProcessEnv(BaseEnv):
         with child_end:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", __name__, self._name, str(child_end.fileno())],
-                pass_fds=[child_end.fileno()], stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr,
+                pass_fds=[child_end.fileno()],
+                stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr,
                 # a fixed hash seed: the same task gives the same text in every process
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONHASHSEED": "0"},
             )

@@ -1,9 +1,9 @@
 """TextWorld's PDDL engine for one ALFWorld game at a time, without the work that nobody asks for.
 
-What takes the time of a reset is Fast Downward's translation of the game, which TextWorld does four times: for
-``load`` and for ``reset``, each time for the state and once more, optimised, for a planner that is never asked.
-What takes the time of a step is parsing the same grammar strings again, and deep copies of values that never
-change. The replacements below give the same texts (tests/eval_agent/envs/test_textworld_engine.py).
+What takes the time of a reset is Fast Downward's translation of the game, which TextWorld does four times:
+for ``load`` and for ``reset``, each time for the state and once more, optimised, for a planner that is never
+asked. What takes the time of a step is parsing the same grammar strings again, and deep copies of values that
+never change. The replacements below give the same texts (tests/eval_agent/envs/test_textworld_engine.py).
 """
 
 import copy

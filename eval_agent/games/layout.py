@@ -58,7 +58,8 @@ def goals_in(room: Room, task_type: str) -> list[Goal]:
 def place_things(goal: Goal, rng: random.Random) -> Layout:
     """A starting state in which nothing of the goal is done yet."""
     count = rng.choice((2, 3)) if goal.task_type == "pick_two_obj_and_place" else rng.choice((1, 2))
-    things = [(goal.thing, rng.choice(_places(goal.room, goal.thing, without=goal.target))) for _ in range(count)]
+    places = _places(goal.room, goal.thing, without=goal.target)
+    things = [(goal.thing, rng.choice(places)) for _ in range(count)]
     others = sorted(thing for thing in THINGS[goal.room.kind] if thing != goal.thing)
     for thing in rng.sample(others, min(_DISTRACTORS, len(others))):
         for _ in range(rng.choice((1, 1, 2))):

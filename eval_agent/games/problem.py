@@ -12,7 +12,8 @@ from alfworld.gen import constants
 from eval_agent.games.layout import FITS, LAMP, Layout
 
 # the domain's actions name these types, so every problem has to know them
-_DOMAIN_TYPES = {"MicrowaveType", "SinkBasinType", "FridgeType"}, {"KnifeType", "ButterKnifeType"}
+_DOMAIN_RTYPES = {"MicrowaveType", "SinkBasinType", "FridgeType"}
+_DOMAIN_OTYPES = {"KnifeType", "ButterKnifeType"}
 _AFFORDANCES = {
     "cleanable": "Cleanable", "heatable": "Heatable", "coolable": "Coolable", "sliceable": "Sliceable",
     "toggleable": "Toggleable",
@@ -54,11 +55,11 @@ def _problem(layout: Layout, trial: str, rng: random.Random) -> str:
     things = [(_id(kind, rng), kind, place) for kind, place in layout.things]
     locations = {place: f"loc_bar_{number}_bar_0_bar_0_bar_0" for number, place in enumerate(receptacles, 1)}
     start = "loc_bar_0_bar_0_bar_0_bar_0"
-    rtypes = {f"{kind}Type" for kind, _ in receptacles} | _DOMAIN_TYPES[0]
-    otypes = {f"{kind}Type" for _, kind, _ in things} | _DOMAIN_TYPES[1]
-    typed = [("agent1", "agent"), *((t, "otype") for t in sorted(otypes)), *((t, "rtype") for t in sorted(rtypes)),
-             *((name, "object") for name, _, _ in things), *((name, "receptacle") for name in receptacles.values()),
-             *((name, "location") for name in (start, *locations.values()))]
+    rtypes = {f"{kind}Type" for kind, _ in receptacles} | _DOMAIN_RTYPES
+    otypes = {f"{kind}Type" for _, kind, _ in things} | _DOMAIN_OTYPES
+    names = {"agent": ["agent1"], "otype": sorted(otypes), "rtype": sorted(rtypes),
+             "object": [name for name, _, _ in things], "receptacle": receptacles.values(),
+             "location": [start, *locations.values()]}
     facts = [f"atLocation agent1 {start}"]
     for place, name in receptacles.items():
         facts += [f"receptacleType {name} {place[0]}Type", f"receptacleAtLocation {name} {locations[place]}"]
@@ -71,7 +72,7 @@ def _problem(layout: Layout, trial: str, rng: random.Random) -> str:
               for o in kinds if o in FITS.get(r, ())]
     return "\n".join([
         f"(define (problem plan_{trial})", "(:domain alfred)",
-        "(:objects", *(f"  {name} - {kind}" for name, kind in typed), ")",
+        "(:objects", *(f"  {name} - {kind}" for kind in names for name in names[kind]), ")",
         "(:init", *(f"  ({fact})" for fact in facts), ")",
         _goal(layout),
     ])
@@ -81,13 +82,14 @@ def _goal(layout: Layout) -> str:
     """ALFWorld's goal text; it also closes the problem. "#" stands for the dash of a typed variable there."""
     goal = layout.goal
     text = alfworld.gen.goal_library.gdict[goal.task_type]["pddl"]
-    return text.format(obj=goal.thing, recep=goal.target, toggle=LAMP, mrecep="").replace("#", "-").strip() + "\n"
+    return text.format(obj=goal.thing, recep=goal.target, toggle=LAMP).replace("#", "-").strip() + "\n"
 
 
 def _abilities(name: str, kind: str) -> list[str]:
     facts = [] if kind == LAMP else [f"pickupable {name}"]
     facts += [f"isReceptacleObject {name}"] if kind in constants.MOVABLE_RECEPTACLES_SET else []
-    return facts + [f"{word} {name}" for word, key in _AFFORDANCES.items() if kind in constants.VAL_ACTION_OBJECTS[key]]
+    able = constants.VAL_ACTION_OBJECTS
+    return facts + [f"{word} {name}" for word, affordance in _AFFORDANCES.items() if kind in able[affordance]]
 
 
 def _receptacle_ids(layout: Layout, rng: random.Random) -> dict[tuple[str, int], str]:
@@ -100,8 +102,8 @@ def _receptacle_ids(layout: Layout, rng: random.Random) -> dict[tuple[str, int],
 
 
 def _id(kind: str, rng: random.Random) -> str:
-    """An id in ALFWorld's form, a type and a point in space; its order among others gives the name's number."""
+    """An id in ALFWorld's form, a type and a point in space; its rank gives the name's number."""
     point = (rng.uniform(-9, 9), rng.uniform(0, 2), rng.uniform(-9, 9))
-    return kind + "".join(
-        f"_bar_{'minus' if x < 0 else 'plus'}_{int(abs(x)):02d}_dot_{int(abs(x) * 10000) % 10000:04d}" for x in point
-    )
+    signs = ("minus" if x < 0 else "plus" for x in point)
+    numbers = (f"{abs(x):07.4f}".replace(".", "_dot_") for x in point)
+    return kind + "".join(f"_bar__{sign}_{number}" for sign, number in zip(signs, numbers))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, eq=False)
 class Room:
-    """One room: ``receptacles`` counts each type; the desk lamp, where there is one, stands on ``lamp_on``."""
+    """One room: ``receptacles`` counts each type; the desk lamp, where there is one, is on ``lamp_on``."""
 
     number: int
     kind: str
@@ -20,13 +20,13 @@ class Room:
 
 THINGS = {
     "Kitchen": (
-        "Apple", "Bowl", "Bread", "ButterKnife", "Cup", "DishSponge", "Egg", "Fork", "Kettle", "Knife", "Ladle",
-        "Lettuce", "Mug", "Pan", "PepperShaker", "Plate", "Pot", "Potato", "SaltShaker", "SoapBottle", "Spatula",
-        "Spoon", "Tomato", "WineBottle",
+        "Apple", "Bowl", "Bread", "ButterKnife", "Cup", "DishSponge", "Egg", "Fork", "Kettle", "Knife",
+        "Ladle", "Lettuce", "Mug", "Pan", "PepperShaker", "Plate", "Pot", "Potato", "SaltShaker",
+        "SoapBottle", "Spatula", "Spoon", "Tomato", "WineBottle",
     ),
     "LivingRoom": (
-        "Book", "Box", "CellPhone", "CreditCard", "KeyChain", "Laptop", "Newspaper", "Pillow", "RemoteControl",
-        "Statue", "TissueBox", "Vase", "Watch",
+        "Book", "Box", "CellPhone", "CreditCard", "KeyChain", "Laptop", "Newspaper", "Pillow",
+        "RemoteControl", "Statue", "TissueBox", "Vase", "Watch",
     ),
     "Bedroom": (
         "AlarmClock", "Book", "Bowl", "CD", "CellPhone", "CreditCard", "KeyChain", "Laptop", "Mug", "Pen",
@@ -56,7 +56,8 @@ TRAIN_ROOMS = (
     Room(352, "Bedroom", {"ArmChair": 1, "Bed": 2, "Drawer": 3, "Dresser": 1, "GarbageCan": 1,
                           "LaundryHamper": 1, "Safe": 1, "SideTable": 2}, lamp_on="SideTable"),
     Room(452, "Bathroom", {"Cabinet": 2, "CounterTop": 1, "Drawer": 3, "GarbageCan": 1, "HandTowelHolder": 2,
-                           "Shelf": 1, "SinkBasin": 2, "Toilet": 1, "ToiletPaperHanger": 1, "TowelHolder": 1}),
+                           "Shelf": 1, "SinkBasin": 2, "Toilet": 1, "ToiletPaperHanger": 1,
+                           "TowelHolder": 1}),
     Room(53, "Kitchen", {"Cabinet": 3, "CoffeeMachine": 1, "CounterTop": 3, "DiningTable": 1, "Drawer": 4,
                          "Fridge": 1, "GarbageCan": 1, "Microwave": 1, "SinkBasin": 1, "Toaster": 1}),
 )
@@ -69,8 +70,9 @@ UNSEEN_ROOMS = (
                              "Sofa": 2, "TVStand": 1}, lamp_on="SideTable"),
     Room(361, "Bedroom", {"Bed": 1, "Cabinet": 2, "Desk": 2, "Drawer": 3, "GarbageCan": 1, "Safe": 1,
                           "Shelf": 2}, lamp_on="Desk"),
-    Room(461, "Bathroom", {"Cabinet": 3, "CounterTop": 2, "GarbageCan": 1, "HandTowelHolder": 1, "SideTable": 1,
-                           "SinkBasin": 1, "Toilet": 1, "ToiletPaperHanger": 1, "TowelHolder": 1}),
+    Room(461, "Bathroom", {"Cabinet": 3, "CounterTop": 2, "GarbageCan": 1, "HandTowelHolder": 1,
+                           "SideTable": 1, "SinkBasin": 1, "Toilet": 1, "ToiletPaperHanger": 1,
+                           "TowelHolder": 1}),
     Room(62, "Kitchen", {"Cabinet": 6, "CoffeeMachine": 1, "CounterTop": 1, "DiningTable": 1, "Drawer": 1,
                          "Fridge": 1, "GarbageCan": 1, "Microwave": 1, "SideTable": 1, "SinkBasin": 1,
                          "StoveBurner": 2}),

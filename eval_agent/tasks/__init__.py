@@ -1,7 +1,7 @@
 """Tasks: the instances of a benchmark. One file per benchmark, named after its task class.
 
-``"task_class": "AlfWorldTask"`` in configs/task/*.json is the class ``AlfWorldTask`` of ``tasks/alfworld.py``;
-it has a class method ``load(task_section, split) -> list[Task]``.
+``"task_class": "AlfWorldTask"`` in configs/task/*.json is the class ``AlfWorldTask`` of tasks/alfworld.py; it
+has a class method ``load(task_section, split) -> list[Task]``.
 """
 
 import random
