@@ -7,7 +7,7 @@
 
 --model_name rules reads the knowledge off the trajectories (ALFWorld only, offline, deterministic). Any other
 name is a model behind the OpenAI-compatible endpoint --api_base (its key: $OPENAI_API_KEY, else EMPTY). A
-killed run goes on where it was: finished answers stand in OUTPUT_PATH.journal.jsonl until the output is there.
+killed run goes on where it was: finished answers stay in OUTPUT_PATH.journal.jsonl until the output is whole.
 """
 
 import argparse

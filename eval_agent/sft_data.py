@@ -47,7 +47,7 @@ def agent_turns(steps: list[Step], task_knowledge: str | None) -> list[str]:
 
 
 def world_model_turns(steps: list[Step], task_knowledge: str) -> list[str]:
-    """The world model's dialogue from the task: u, kappa, then each step and its state knowledge (Eq. 8-10)."""
+    """The world model's turns from the task on: u, kappa, then each step and state knowledge (Eq. 8-10)."""
     turns = [task_text(steps[0].observation), task_knowledge]
     for before, step in zip(steps, steps[1:]):
         turns += [f"{before.reply}\n{OBSERVATION}{step.observation}", one_line(step.state_knowledge)]
