@@ -17,11 +17,11 @@ from eval_agent.trajectory import record_key, steps_of
 
 
 def build_pairs(expert_path: str, explored_dir: str) -> tuple[list[dict], Counter]:
-    """Pairs in the expert file's order, and counts of win (the expert's reward is higher), tie, lose, missing.
+    """Pairs in the expert file's order, and counts of win (the expert has more reward), tie, lose, missing.
 
     An expert trajectory without "reward" has reward 1: experts are kept when they solve the task. Missing are
-    tasks without a finished exploration, or with one that ended before the first answer. Raises InputError for
-    malformed records, and where nothing at all could be paired.
+    tasks without a finished exploration, or with one that ended before the first answer. Raises InputError
+    for malformed records, and where nothing at all could be paired.
     """
     explored = {episode["meta"]["task_id"]: episode for episode in read_episodes(Path(explored_dir))}
     pairs, counts = [], Counter(win=0, tie=0, lose=0, missing=0)
@@ -32,7 +32,8 @@ def build_pairs(expert_path: str, explored_dir: str) -> tuple[list[dict], Counte
         if episode is None or not episode["meta"]["finished"] or not _answered(episode):
             counts["missing"] += 1
             continue
-        pair = {"chosen": {**expert, "reward": expert.get("reward", 1.0)}, "rejected": _rejected(expert, episode)}
+        chosen = {**expert, "reward": expert.get("reward", 1.0)}
+        pair = {"chosen": chosen, "rejected": _rejected(expert, episode)}
         counts[_outcome(pair)] += 1
         pairs.append(pair)
     if not pairs:
@@ -66,15 +67,17 @@ def _outcome(pair: dict) -> str:
 
 @exit_on_input_error
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--expert_path", required=True, help="expert trajectories (JSON or JSONL)")
-    parser.add_argument("--explored_dir", required=True, help="results of the experienced agent on the train split")
+    parser.add_argument("--explored_dir", required=True, help="the experienced agent's results on train")
     parser.add_argument("--output_path", required=True, help="where the pairs go (JSON)")
     args = parser.parse_args()
     pairs, counts = build_pairs(args.expert_path, args.explored_dir)
     write_json(args.output_path, pairs)
-    print(f"wrote {len(pairs)} pairs to {args.output_path}: expert better {counts['win']}, equal {counts['tie']}, "
-          f"worse {counts['lose']}; {counts['missing']} expert trajectories without an explored one")
+    print(f"wrote {len(pairs)} pairs to {args.output_path}: expert better {counts['win']}, "
+          f"equal {counts['tie']}, worse {counts['lose']}; "
+          f"{counts['missing']} expert trajectories without an explored one")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ SCORES = ("first_token", "whole")
 
 def load_task_config(name: str, folder: str | Path, gamma: float | None = None,
                      state_base: str | None = None) -> dict:
-    """The task config ``name`` (see :func:`find_config`), checked, with ``gamma`` and the base's path replaced.
+    """The task config ``name`` (see :func:`find_config`), checked; ``gamma`` and the base's path replaced.
 
     Raises InputError naming the file and the field that is missing or out of range.
     """
@@ -37,7 +37,7 @@ def load_model_config(name: str, folder: str | Path) -> dict:
 
 
 def find_config(name: str, folder: str | Path) -> Path:
-    """``name`` as a path where it ends in .json, else ``folder/name.json``; InputError lists what is there."""
+    """``name`` itself where it ends in .json, else ``folder/name.json``; InputError lists what is there."""
     path = Path(name) if name.endswith(".json") else Path(folder) / f"{name}.json"
     if not path.is_file():
         known = ", ".join(sorted(entry.stem for entry in path.parent.glob("*.json"))) or "none"

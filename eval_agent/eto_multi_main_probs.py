@@ -1,6 +1,6 @@
 """Evaluate an agent model on a task: planning with a world model, or alone where none is named.
 
-    python -m eval_agent.eto_multi_main_probs --agent_config fastchat --agent_model_name agent_model \
+    python -m eval_agent.eto_multi_main_probs --agent_config fastchat --agent_model_name agent_model \\
         --world_model_name world_model --exp_config alfworld --exp_name eval --split test
 
 Episodes that have a result are kept, so a run that was stopped is continued by the same command. Exit code 0
@@ -18,10 +18,11 @@ from eval_agent.tasks import canonical_split
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--agent_config", default="fastchat", help="name in --agent_path, or a .json file")
     parser.add_argument("--agent_model_name", required=True, help="served name of the agent model")
-    parser.add_argument("--world_model_name", help="served name of the world model; without it the agent is alone")
+    parser.add_argument("--world_model_name", help="its served name; without it the agent is alone")
     parser.add_argument("--exp_config", default="alfworld", help="name in --exp_path, or a .json file")
     parser.add_argument("--exp_name", default="eval", help="results go to <exp_config>_<exp_name>")
     parser.add_argument("--split", default="dev", help="train, dev (= seen) or test (= unseen)")
@@ -47,7 +48,7 @@ def _positive(text: str) -> int:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     if args.world_model_name is None and (args.gamma is not None or args.state_base is not None):
-        raise InputError("--gamma and --state_base are for planning with a world model: give --world_model_name")
+        raise InputError("--gamma and --state_base need a world model: give --world_model_name")
     experiment = f"{find_config(args.exp_config, args.exp_path).stem}_{args.exp_name}"
     folder = Path(args.output_dir) / args.agent_model_name / experiment / canonical_split(args.split)
     evaluation = Evaluation(

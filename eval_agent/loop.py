@@ -111,7 +111,9 @@ class _WorldDialogue:
             return None
         asked = [*self.messages, {"role": "user", "content": content}]
         try:
-            text = self.side.model.generate(asked, temperature=self.side.temperature, max_new_tokens=max_new_tokens)
+            text = self.side.model.generate(
+                asked, temperature=self.side.temperature, max_new_tokens=max_new_tokens
+            )
         except ContextOverflow:
             self.full = True
             return None
@@ -168,7 +170,7 @@ class _Episode:
         return result.observation, result.done
 
     def _plain_reply(self) -> str:
-        """Thought and action as the agent writes them: alone at every step, under the planner at the first."""
+        """Thought and action as the agent writes them: every step when alone, else only the first."""
         reply = first_action_only(self._generate(self.messages, [_AFTER_ACTION]))
         if self.world is not None:
             self._record(action_verb(action_of(reply) or ""))

@@ -20,7 +20,8 @@ def plot_measures(rows: list[Row], path: Path) -> None:
         _panel(axis, name, rows, methods)
     handles, labels = axes[0].get_legend_handles_labels()
     shown = dict(zip(labels, handles))  # one entry a method, not one a bar
-    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=min(len(methods), 4), frameon=False)
+    columns = min(len(methods), 4)
+    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=columns, frameon=False)
     figure.suptitle("mean over games with its 95% bootstrap interval", fontsize=9, color="0.3")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

@@ -1,6 +1,6 @@
 """Results of several runs as one table (Markdown and CSV) and one plot, from their episode files alone.
 
-    python -m eval_agent.report.table --run "SFT (no knowledge)=outputs/agent/alfworld_eval" \
+    python -m eval_agent.report.table --run "SFT (no knowledge)=outputs/agent/alfworld_eval" \\
         --run "WKM=outputs/agent_model/alfworld_eval" --output_dir outputs --paper configs/paper/alfworld.json
 """
 
@@ -31,7 +31,8 @@ def _cell(row: Row, name: str) -> str:
     measure = row.measures.get(name)
     if measure is None:
         return "missing" if row.games == 0 else "-"
-    return f"{measure.mean:.2f}" + ("" if measure.low is None else f" [{measure.low:.1f}, {measure.high:.1f}]")
+    interval = "" if measure.low is None else f" [{measure.low:.1f}, {measure.high:.1f}]"
+    return f"{measure.mean:.2f}{interval}"
 
 
 def _games(row: Row) -> str:
@@ -82,12 +83,13 @@ def _parse_runs(specifications: list[str]) -> dict[str, Path]:
 
 @exit_on_input_error
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--run", action="append", required=True, metavar="LABEL=FOLDER",
                         help="a run's folder, with the subfolders dev and test; give once for each row")
     parser.add_argument("--output_dir", default="outputs", help="where table.md, table.csv and table.png go")
     parser.add_argument("--paper", metavar="JSON", help="published numbers to put under the table")
-    parser.add_argument("--backbone", default="Mistral-7B", help="whose published numbers (default: %(default)s)")
+    parser.add_argument("--backbone", default="Mistral-7B", help="whose published numbers (%(default)s)")
     args = parser.parse_args()
 
     runs = _parse_runs(args.run)

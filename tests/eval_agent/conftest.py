@@ -1,4 +1,4 @@
-"""For the tests of loop and evaluation: real games, made here in seconds, and a controller with its workers."""
+"""For the tests of loop and evaluation: real games, made in seconds, and a controller with its workers."""
 
 from dataclasses import dataclass
 from pathlib import Path

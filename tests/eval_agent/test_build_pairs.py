@@ -15,15 +15,18 @@ def turns(*values):
 
 def expert(game, **fields):
     conversations = turns("Instruction", "OK", "Your task is to: ...", "Thought: t\nAction: go to desk 1")
-    return {"game_file": f"json_2.1.1/train/pick-Mug/{game}/game.tw-pddl", "conversations": conversations, **fields}
+    game_file = f"json_2.1.1/train/pick-Mug/{game}/game.tw-pddl"
+    return {"game_file": game_file, "conversations": conversations, **fields}
 
 
-def explored(folder, game, reward=0.0, finished=True, conversations=None):
+EXPLORED = ("Instruction", "OK", "Your task is to: ...", "Thought: a\nAction: look", "Observation: 1",
+            "Thought: b\nAction: look", "Observation: 2")
+
+
+def explored(folder, game, reward=0.0, finished=True, conversations=turns(*EXPLORED)):
     task_id = f"pick-Mug__{game}"
     meta = {"task_id": task_id, "task_type": "pick", "steps": 2, "reward": reward, "finished": finished,
             "success": reward == 1, "invalid_actions": 0, "error": None}
-    conversations = conversations or turns("Instruction", "OK", "Your task is to: ...", "Thought: a\nAction: look",
-                                           "Observation: 1", "Thought: b\nAction: look", "Observation: 2")
     folder = folder / "train"
     folder.mkdir(exist_ok=True)
     (folder / f"{task_id}.json").write_text(json.dumps({"meta": meta, "conversations": conversations}))
@@ -46,7 +49,8 @@ def test_pairs_match_by_game_and_count_outcomes(tmp_path):
     pairs, counts = build_pairs(experts, str(tmp_path / "train"))
 
     assert counts == {"win": 1, "tie": 1, "lose": 1, "missing": 3}
-    assert [(pair["chosen"]["reward"], pair["rejected"]["reward"]) for pair in pairs] == [(1, 0), (1, 1), (0.5, 1)]
+    rewards = [(pair["chosen"]["reward"], pair["rejected"]["reward"]) for pair in pairs]
+    assert rewards == [(1, 0), (1, 1), (0.5, 1)]
     rejected = pairs[0]["rejected"]
     assert rejected["game_file"] == pairs[0]["chosen"]["game_file"]
     assert rejected["conversations"][-1] == {"from": "gpt", "value": "Thought: b\nAction: look"}
@@ -55,8 +59,9 @@ def test_pairs_match_by_game_and_count_outcomes(tmp_path):
 
 def test_empty_answers_are_left_out(tmp_path):
     experts = write(tmp_path / "expert.json", [expert("one")])
-    explored(tmp_path, "one", conversations=turns("Instruction", "OK", "Your task is to: ...", "", "Observation: 1",
-                                                  "Action: look", "Observation: 2", " ", "Observation: 3"))
+    explored(tmp_path, "one", conversations=turns(
+        "Instruction", "OK", "Your task is to: ...", "", "Observation: 1", "Action: look", "Observation: 2", " "
+    ))
     (pair,), _ = build_pairs(experts, str(tmp_path / "train"))
     said = [turn["value"] for turn in pair["rejected"]["conversations"]]
     assert said == ["Instruction", "OK", "Your task is to: ...", "Action: look"]

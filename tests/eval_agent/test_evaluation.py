@@ -1,4 +1,4 @@
-"""The evaluation command over a real controller, worker, state base and games; the models' weights are random."""
+"""The evaluation command over a real controller, worker, state base and games; the weights are random."""
 
 import json
 import os
@@ -45,8 +45,8 @@ def run(tmp_path, demo_games, state_base, served):
     config["planner"]["verbs"] = ["go", "take", "put", "open"]
     config["state_base"]["path"] = str(state_base)
     write_json(tmp_path / "demo.json", config)
-    model = {"agent_class": "FastChatAgent", "config": {"controller_address": served.controller, "template": "mistral"}}
-    write_json(tmp_path / "served.json", model)
+    serving = {"controller_address": served.controller, "template": "mistral"}
+    write_json(tmp_path / "served.json", {"agent_class": "FastChatAgent", "config": serving})
 
     def arguments(*extra):
         return ["--agent_config", str(tmp_path / "served.json"), "--exp_config", str(tmp_path / "demo.json"),
@@ -63,7 +63,7 @@ def run(tmp_path, demo_games, state_base, served):
 
 
 def episodes(folder):
-    return {p.name: read_json(p) for p in sorted(folder.glob("*.json")) if p.name not in ("run.json", "summary.json")}
+    return {path.name: read_json(path) for path in sorted(folder.glob("*__*.json"))}
 
 
 def stamps(folder):
@@ -79,8 +79,8 @@ def test_planning_with_the_world_model(run, capsys):
     assert len(played) == 2
     for result in played.values():
         assert result["meta"]["terminate_reason"] == "max_steps" and result["meta"]["steps"] == 3
-        knowledge = result["world_model_conversations"][3]["value"]
-        assert result["conversations"][2]["value"] == f"{result['world_model_conversations'][2]['value']}\n{knowledge}"
+        task, knowledge = (turn["value"] for turn in result["world_model_conversations"][2:4])
+        assert result["conversations"][2]["value"] == f"{task}\n{knowledge}"
         first, *planned = result["decisions"]
         assert first["p_agent"] is None and len(planned) == 2
         for decision, reply in zip(planned, result["conversations"][5::2]):
@@ -146,7 +146,8 @@ def test_a_technical_failure_is_recorded_and_retried(run, capsys):
     metas = {name: result["meta"] for name, result in episodes(folder).items()}
     (failed_name, failed), = [(name, meta) for name, meta in metas.items() if not meta["finished"]]
     assert failed_name.startswith("pick_and") and failed["terminate_reason"] == "error" and failed["error"]
-    assert read_json(folder / "summary.json")["failures"] == [{"task_id": failed["task_id"], "error": failed["error"]}]
+    failure = {"task_id": failed["task_id"], "error": failed["error"]}
+    assert read_json(folder / "summary.json")["failures"] == [failure]
 
     before = stamps(folder)
     game.write_text(whole)
@@ -191,7 +192,8 @@ def test_bad_input_ends_early(run, capsys, state_base):
         assert ended.value.code == 2
         return capsys.readouterr().err
 
-    assert "agent_model" in message("--agent_model_name", "nobody") and not (run.path / "out" / "nobody").exists()
+    assert "agent_model" in message("--agent_model_name", "nobody")  # the message lists what is served
+    assert not (run.path / "out" / "nobody").exists()
     assert "nobody" in message("--world_model_name", "nobody")
     assert "give --world_model_name" in message("--gamma", "1")
     assert "state_base_build.py" in message(*WKM, "--state_base", str(run.path / "nowhere"))

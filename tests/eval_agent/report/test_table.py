@@ -18,8 +18,7 @@ PAPER = "configs/paper/alfworld.json"
 def episode(task_id, success=False, steps=40, invalid=0, error=None, task_type="pick"):
     meta = {
         "task_id": task_id, "task_type": task_type, "split": "dev", "steps": steps, "reward": float(success),
-        "finished": error is None, "success": success, "terminate_reason": "success" if success else "max_steps",
-        "error": error, "invalid_actions": invalid,
+        "finished": error is None, "success": success, "error": error, "invalid_actions": invalid,
     }
     return {"meta": meta, "conversations": []}
 
@@ -36,7 +35,7 @@ def write_run(folder, **splits):
 @pytest.fixture
 def run(tmp_path):
     return write_run(tmp_path / "agent" / "alfworld_eval", dev=[
-        episode("a", success=True, steps=10), episode("b", invalid=3), episode("c", invalid=1, task_type="heat"),
+        episode("a", success=True, steps=10), episode("b", invalid=3), episode("c", invalid=1),
         episode("d", success=True, steps=30), episode("e", error="EnvError: gone"),
     ])
 
@@ -52,7 +51,8 @@ def test_the_measures_are_means_over_finished_episodes(run):
 
 
 def test_a_summary_names_failures_and_splits_by_type():
-    episodes = [episode("a", success=True), episode("b", task_type="heat"), episode("c", error="ModelError: off")]
+    failed = episode("c", error="ModelError: off")
+    episodes = [episode("a", success=True), episode("b", task_type="heat"), failed]
     summary = summarize(episodes)
     assert summary["games"] == 2 and summary["success_rate"] == 0.5
     assert summary["failures"] == [{"task_id": "c", "error": "ModelError: off"}]
@@ -82,15 +82,15 @@ def test_paper_rows_are_the_published_numbers():
 
 
 def report(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "eval_agent.report.table", *map(str, arguments)], capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "eval_agent.report.table", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_the_command_writes_markdown_csv_and_a_plot(run, tmp_path):
     other = write_run(tmp_path / "wkm" / "alfworld_eval", dev=[episode("a", success=True)])
     output = tmp_path / "report"
-    done = report("--run", f"SFT={run}", "--run", f"WKM, gamma=1={other}", "--output_dir", output, "--paper", PAPER)
+    runs = ["--run", f"SFT={run}", "--run", f"WKM, gamma=1={other}"]
+    done = report(*runs, "--output_dir", output, "--paper", PAPER)
     assert done.returncode == 0, done.stderr
 
     lines = (output / "table.md").read_text().splitlines()
