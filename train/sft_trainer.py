@@ -13,17 +13,23 @@ _BATCHES_SORTED_TOGETHER = 50
 
 
 def pad_batch(examples: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-    """``input_ids`` and ``labels`` [B, T], filled up on the right.
+    """``input_ids``, ``labels`` and a mask of ones [B, T]; rows are filled up on the right.
 
-    No attention mask: under causal attention no token sees what stands to its right, so the padding, which
-    has no loss, changes nothing; and without a mask PyTorch takes its faster causal kernels.
+    The mask does not cover the padding: under causal attention no token sees what stands to its right, so
+    padding, which has no loss, changes nothing, and a mask of ones lets PyTorch take its faster causal
+    kernels. (Without any mask transformers 4 looks for packed sequences and builds one.)
     """
 
     def padded(name: str, value: int) -> torch.Tensor:
         rows = [torch.tensor(example[name]) for example in examples]
         return pad_sequence(rows, batch_first=True, padding_value=value)
 
-    return {"input_ids": padded("input_ids", 0), "labels": padded("labels", IGNORE)}
+    input_ids = padded("input_ids", 0)
+    return {
+        "input_ids": input_ids,
+        "labels": padded("labels", IGNORE),
+        "attention_mask": torch.ones_like(input_ids),
+    }
 
 
 class LengthGroupedSampler(Sampler[int]):

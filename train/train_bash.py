@@ -85,9 +85,9 @@ def run_settings(
 
 
 def use_all_cores(args: SftArguments) -> None:
-    """Undo the one thread that ``accelerate launch`` sets for each process, where the one process is on the CPU."""
-    alone = args.world_size == 1 and args.device.type == "cpu"
-    if alone and "ACCELERATE_MIXED_PRECISION" in os.environ and os.environ.get("OMP_NUM_THREADS") == "1":
+    """Undo the one thread that ``accelerate launch`` prescribes where its only process trains on the CPU."""
+    launched_alone = "ACCELERATE_USE_CPU" in os.environ  # accelerate sets it for a single process only
+    if launched_alone and args.device.type == "cpu" and os.environ.get("OMP_NUM_THREADS") == "1":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         torch.set_num_threads(cores)
 
