@@ -7,7 +7,7 @@ wording and nothing else.
 from eval_agent.knowledge.household import APPLIANCES, TREATED, Goal, Household, type_of
 from eval_agent.trajectory import Step
 
-_MOST_NAMED = 4  # checked places spelt out in state knowledge; the rest is counted
+_MOST_NAMED = 4  # checked places spelt out in state knowledge
 
 
 def task_knowledge(chosen: list[Step], rejected: list[Step]) -> str:
@@ -114,8 +114,7 @@ def _checked(house: Household) -> str:
     if not checked:
         return "I have checked nothing."
     named = ", ".join(checked[-_MOST_NAMED:])
-    more = len(checked) - _MOST_NAMED
-    return f"I have checked {named} and {more} more." if more > 0 else f"I have checked {named}."
+    return f"I have checked {named}{' and more' if len(checked) > _MOST_NAMED else ''}."
 
 
 def _why_failed(house: Household) -> str:

@@ -1,0 +1,178 @@
+"""Text for pre-training the tiny base: agent and world model dialogues of searching experts, without end.
+
+Every dialogue is made anew: a room, an expert, now and then wrong turns to recover from. Loss falls on the
+replies only, and on no wrong turn.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from eval_agent.knowledge.household import Household, type_of
+from eval_agent.knowledge.rules import compose_task_knowledge, state_knowledge_in
+from eval_agent.knowledge.thoughts import thought_in
+from eval_agent.trajectory import OBSERVATION
+from train.chat_templates import get_template
+from train.tiny_base.rooms import Room, RoomVariety
+from train.tiny_base.searcher import Searcher
+from train.tiny_base.text_world import TextWorld
+
+MAX_STEPS = 40
+_TEMPLATE = get_template("mistral")
+_ERRING = 0.5  # share of episodes with wrong turns
+_ERROR = 0.15  # chance of one per step there
+_ASTRAY = 0.06  # share of episodes that begin with a long walk without aim
+_WORLD_MODEL = 0.4  # share of world model dialogues
+_TOLD = 0.5  # share of agent dialogues with task knowledge
+_TRUE = 0.6  # share of task knowledge that names the true place, not just a likely one
+
+
+@dataclass
+class Turn:
+    """One action with its thought, what was known before it, and whether it is worth learning."""
+
+    state_knowledge: str
+    reply: str
+    observation: str
+    learn: bool
+
+
+@dataclass
+class Dialogue:
+    """Text pieces and whether loss falls on each."""
+
+    pieces: list[tuple[str, bool]] = field(default_factory=list)
+
+    def add(self, user: str, reply: str, learn: bool = True) -> None:
+        self.pieces.append((_TEMPLATE.user_turn(user), False))
+        self.pieces.append((_TEMPLATE.reply_turn(reply), learn))
+
+
+def play(room: Room, searcher: Searcher, rng: random.Random) -> tuple[str, list[Turn]]:
+    """One episode to its end: the task's text and its turns."""
+    world = TextWorld(room, rng)
+    house, turns = Household.at_start(world.task), []
+    astray = rng.randint(5, 25) if rng.random() < _ASTRAY else 0
+    error = _ERROR if rng.random() < _ERRING else 0.0
+    while not world.won and len(turns) < MAX_STEPS:
+        best = searcher.act(house)
+        wrong = len(turns) < astray or rng.random() < error
+        action = _wrong_turn(world, rng) if wrong else best
+        knowledge = state_knowledge_in(house)
+        reply = f"Thought: {thought_in(house, action)}\nAction: {action}"
+        observation = world.step(action)
+        house.update(action, observation)
+        turns.append(Turn(knowledge, reply, observation, action == best))
+    return world.task, turns
+
+
+def _wrong_turn(world: TextWorld, rng: random.Random) -> str:
+    place = rng.choice(list(world.inside))
+    names = [name for names in world.inside.values() for name in names] or [f"{world.goal.object} 1"]
+    name = rng.choice([*rng.sample(names, min(3, len(names))), f"{world.goal.object} {rng.randint(1, 4)}"])
+    where = world.place or place
+    if rng.random() < 0.5:
+        return f"go to {place}"
+    return rng.choice(
+        [f"go to {where}", f"go to {type_of(place)} {rng.randint(1, 9)}", f"open {where}", f"close {where}",
+         f"take {name} from {where}", f"take {name} from {place}", f"put {name} in/on {where}",
+         f"put {world.holding or name} in/on {place}", f"open {place}", f"use {name}"]
+    )
+
+
+class Corpus:
+    """Draws dialogues about rooms like those in ``variety``."""
+
+    def __init__(self, variety: RoomVariety, agent_instruction: str, world_model_instruction: str):
+        self.variety = variety
+        self.with_instruction = 1.0  # share of dialogues that begin with the instruction
+        self.agent_instruction = agent_instruction.strip()
+        self.world_model_instruction = world_model_instruction.strip()
+
+    def draw(self, rng: random.Random) -> Dialogue:
+        room = self.variety.draw(rng)
+        as_world_model = rng.random() < _WORLD_MODEL
+        true = as_world_model or rng.random() < _TRUE
+        found_at = {wanted: self._place_of(wanted, room, true, rng) for wanted in self._wanted(room)}
+        knowledge = compose_task_knowledge(room.goal, found_at, self._wasted(room, found_at, rng))
+        told = rng.random() < _TOLD
+        hints = {wanted: [place] for wanted, place in found_at.items()} if told else {}
+        task, turns = play(room, Searcher(self.variety.habits, self.variety.openable, hints), rng)
+        instructed = rng.random() < self.with_instruction
+        if as_world_model:
+            return self._world_model(task, knowledge, turns, instructed)
+        return self._agent(f"{task}\n{knowledge}" if told else task, turns, instructed)
+
+    def _wanted(self, room: Room) -> list[str]:
+        return [room.goal.object] + ([room.goal.target] if room.goal.kind == "examine" else [])
+
+    def _place_of(self, wanted: str, room: Room, true: bool, rng: random.Random) -> str:
+        """A receptacle type where ``wanted`` is, or where such things often are."""
+        kinds = [kind for kind, _, things in room.receptacles if wanted in things]
+        if true and kinds:
+            return rng.choice(kinds)
+        habits = {kind: self.variety.habits[wanted][kind] for kind, _, _ in room.receptacles}
+        if not any(habits.values()):
+            return rng.choice(list(habits))
+        return rng.choices(list(habits), list(habits.values()))[0]
+
+    def _wasted(self, room: Room, found_at: dict[str, str], rng: random.Random) -> list[str]:
+        useful = {kind for kind, _, things in room.receptacles if room.goal.object in things}
+        useful |= {*found_at.values(), room.goal.target}
+        others = sorted({kind for kind, _, _ in room.receptacles} - useful)
+        return sorted(rng.sample(others, min(rng.choice((0, 1, 2, 2)), len(others))))
+
+    def _agent(self, task: str, turns: list[Turn], instructed: bool) -> Dialogue:
+        dialogue = Dialogue()
+        if instructed:
+            dialogue.add(self.agent_instruction, "OK")
+        for before, turn in zip([None, *turns], turns):
+            dialogue.add(OBSERVATION + before.observation if before else task, turn.reply, turn.learn)
+        return dialogue
+
+    def _world_model(self, task: str, knowledge: str, turns: list[Turn], instructed: bool) -> Dialogue:
+        dialogue = Dialogue()
+        if instructed:
+            dialogue.add(self.world_model_instruction, "OK")
+        dialogue.add(task, knowledge)
+        for turn, after in zip(turns, turns[1:]):
+            dialogue.add(f"{turn.reply}\n{OBSERVATION}{turn.observation}", after.state_knowledge)
+        return dialogue
+
+
+def encode(dialogue: Dialogue, tokenizer) -> tuple[list[int], list[int]]:
+    """Token ids of the whole text and labels, -100 where no loss falls."""
+    text = "".join(piece for piece, _ in dialogue.pieces)
+    encoded = tokenizer(text, return_offsets_mapping=True)
+    ends, position = [], 0
+    for piece, learn in dialogue.pieces:
+        position += len(piece)
+        ends.append((position, learn))
+    labels, spans = [], iter(ends)
+    end, learn = next(spans)
+    for token, (_, stop) in zip(encoded["input_ids"], encoded["offset_mapping"]):
+        while stop > end:
+            end, learn = next(spans)
+        labels.append(token if learn and stop else -100)
+    return encoded["input_ids"], labels
+
+
+def batches(
+    corpus: Corpus, tokenizer, lengths: list[int], tokens: int, rng: random.Random
+) -> Iterator[tuple[list[list[int]], list[list[int]]]]:
+    """Endless batches (ids, labels), each [tokens // length, length]: dialogues of like length, padded right.
+
+    ``lengths`` ascend; a dialogue longer than the last is cut there. Few lengths keep compiled code few.
+    """
+    waiting = {length: [] for length in lengths}
+    while True:
+        ids, labels = encode(corpus.draw(rng), tokenizer)
+        length = next((length for length in lengths if len(ids) <= length), lengths[-1])
+        padding = max(0, length - len(ids))
+        waiting[length].append((
+            ids[:length] + [tokenizer.pad_token_id] * padding,
+            labels[:length] + [-100] * padding,
+        ))
+        if len(waiting[length]) == tokens // length:
+            yield tuple(map(list, zip(*waiting[length])))
+            waiting[length] = []

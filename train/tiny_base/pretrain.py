@@ -1,0 +1,158 @@
+"""Pre-train the tiny base model on endless text-world dialogues and save it as a Hugging Face folder.
+
+    python -m train.tiny_base.pretrain --train_games $ALFWORLD_DATA/json_2.1.1/train --output_dir data/tiny-mistral
+
+Knows the recipe (configs/train/tiny_base.json, times in minutes on this machine) and nothing of LoRA or
+evaluation. Killed and started again, it goes on from its last saved state. A tokenizer that is in the output
+folder already is used as it is.
+"""
+
+import argparse
+import random
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
+
+from eval_agent.errors import InputError, exit_on_input_error
+from eval_agent.files import read_json
+from train.tiny_base.corpus import Corpus, batches
+from train.tiny_base.rooms import RoomVariety, read_rooms
+from train.tiny_base.tokenizer import train_tokenizer
+
+_INSTRUCTIONS = Path("eval_agent/prompt/instructions")
+_SAVE_SECONDS = 300
+
+
+def load_corpus(train_games: Path) -> Corpus:
+    """The corpus over the rooms of ``train_games``. Raises InputError where there are no games."""
+    rooms = read_rooms(train_games)
+    if not rooms:
+        raise InputError(f"{train_games}: no */*/game.tw-pddl here (unpack or download ALFWorld's train games)")
+    texts = [(_INSTRUCTIONS / f"alfworld_{role}.txt").read_text() for role in ("agent", "world_model")]
+    return Corpus(RoomVariety(rooms), *texts)
+
+
+def load_tokenizer(corpus: Corpus, recipe: dict, output_dir: Path):
+    """The tokenizer of ``output_dir``, learnt from the corpus where there is none."""
+    if (output_dir / "tokenizer.json").exists():
+        return AutoTokenizer.from_pretrained(output_dir)
+    rng = random.Random(recipe["seed"])
+    count = recipe["tokenizer"]["dialogues"]
+    dialogues = (corpus.draw(rng) for _ in tqdm(range(count), desc="tokenizer"))
+    texts = ("".join(piece for piece, _ in dialogue.pieces) for dialogue in dialogues)
+    context = recipe["model"]["max_position_embeddings"]
+    tokenizer = train_tokenizer(texts, recipe["tokenizer"]["vocab_size"], context)
+    tokenizer.save_pretrained(output_dir)
+    return tokenizer
+
+
+def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
+    """A fresh model of the recipe's size, its vocabulary rounded up to a multiple of 64."""
+    torch.manual_seed(recipe["seed"])
+    config = MistralConfig(
+        vocab_size=-(-len(tokenizer) // 64) * 64,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **recipe["model"],
+    )
+    return MistralForCausalLM(config)
+
+
+class Pretraining:
+    """The model with its optimisers: Muon for the matrices, AdamW for embeddings and norms."""
+
+    def __init__(self, model: MistralForCausalLM, recipe: dict, state_file: Path):
+        self.model, self.recipe, self.state_file = model, recipe, state_file
+        self.device = next(model.parameters()).device
+        matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+        others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+        values = {"lr": recipe["learning_rate"], "weight_decay": recipe["weight_decay"]}
+        self.optimizers = [
+            torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **values),
+            torch.optim.AdamW(others, betas=(0.9, 0.95), **values),
+        ]
+        self.seconds = 0.0  # of training, over all starts
+        self.total_seconds = 60.0 * sum(stage["minutes"] for stage in recipe["stages"])
+        if state_file.exists():
+            self._load()
+
+    def rate(self) -> float:
+        """Learning rate factor: linear warm-up, level, then linear to 0 over the last ``decay`` share."""
+        done = min(1.0, self.seconds / self.total_seconds)
+        return min(1.0, done / self.recipe["warmup"], (1.0 - done) / self.recipe["decay"])
+
+    def run(self, corpus: Corpus, tokenizer) -> None:
+        compiled = torch.compile(self.model)
+        end = 0.0
+        with tqdm(total=round(self.total_seconds), initial=round(self.seconds), unit="s", desc="pretrain") as bar:
+            for number, stage in enumerate(self.recipe["stages"]):
+                end += 60.0 * stage["minutes"]
+                corpus.with_instruction = stage["with_instruction"]
+                # a restart goes on with new text, not with the text it began with
+                rng = random.Random(f"{self.recipe['seed']} {number} {self.seconds:.0f}")
+                data = batches(corpus, tokenizer, stage["lengths"], stage["tokens_per_batch"], rng)
+                while self.seconds < end:
+                    self._step(compiled, data, bar)
+        self._save()
+
+    def _step(self, compiled, data, bar: tqdm) -> None:
+        started = time.monotonic()
+        ids, labels = (torch.tensor(part, device=self.device) for part in next(data))
+        with torch.autocast(self.device.type, torch.bfloat16):
+            loss = compiled(input_ids=ids, labels=labels, use_cache=False).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        factor = self.rate()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.recipe["learning_rate"] * factor
+            optimizer.step()
+            optimizer.zero_grad()
+        seconds = time.monotonic() - started
+        if int((self.seconds + seconds) / _SAVE_SECONDS) > int(self.seconds / _SAVE_SECONDS):
+            self._save()
+        self.seconds += seconds
+        bar.update(round(self.seconds) - bar.n)
+        bar.set_postfix(loss=f"{loss.item():.4f}", tokens_per_s=f"{ids.numel() / seconds:.0f}")
+
+    def _save(self) -> None:
+        state = {"model": self.model.state_dict(), "seconds": self.seconds,
+                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}
+        beside = self.state_file.with_suffix(".part")
+        torch.save(state, beside)
+        beside.replace(self.state_file)
+
+    def _load(self) -> None:
+        state = torch.load(self.state_file, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.seconds = state["seconds"]
+        for optimizer, saved in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(saved)
+
+
+@exit_on_input_error
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train_games", type=Path, required=True, help="ALFWorld's json_2.1.1/train folder")
+    parser.add_argument("--recipe", default="configs/train/tiny_base.json", help="sizes, training values, stages")
+    parser.add_argument("--output_dir", type=Path, required=True, help="where the model folder is written")
+    parser.add_argument("--state_file", type=Path, default="outputs/tiny_base_state.pt", help="to go on from")
+    args = parser.parse_args()
+
+    recipe = read_json(args.recipe)
+    corpus = load_corpus(args.train_games)
+    tokenizer = load_tokenizer(corpus, recipe, args.output_dir)
+    args.state_file.parent.mkdir(parents=True, exist_ok=True)
+    model = build_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
+    print(f"{model.num_parameters():,} parameters, vocabulary {len(tokenizer)}")
+    Pretraining(model, recipe, args.state_file).run(corpus, tokenizer)
+    model.to(torch.bfloat16).save_pretrained(args.output_dir)
+    print(f"wrote {args.output_dir}: {model.num_parameters():,} parameters in bfloat16")
+
+
+if __name__ == "__main__":
+    main()
