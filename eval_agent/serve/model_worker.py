@@ -15,6 +15,9 @@ import os
 
 # FastChat writes model_worker_*.log into the working folder otherwise; the same lines go to stderr anyway
 os.environ.setdefault("LOGDIR", "")
+# before torch starts OpenMP: threads that spin while they wait make a token 5 times as slow where other processes
+# (environments, a second worker) need the same cores
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import requests
 import tenacity

@@ -52,14 +52,16 @@ def test_scores_where_prompt_and_candidate_merge(ours, stock):
         assert mine.logprob == pytest.approx(theirs.logprob, abs=1e-4)
 
 
-@pytest.mark.parametrize("messages", [MESSAGES, OPENED])
-def test_text_is_the_same_through_the_stock_worker(ours, stock, messages):
-    mine = ours.generate(messages, temperature=0.0, max_new_tokens=12)
-    assert mine and mine == stock.generate(messages, temperature=0.0, max_new_tokens=12)
-    stop = next(c for c in mine[1:] if mine.count(c) == 1 and c.isprintable() and c != "\N{REPLACEMENT CHARACTER}")
+@pytest.mark.parametrize("messages, stop", [
+    ([{"role": "user", "content": "spoon"}], "countertop"),  # what this random model happens to say
+    ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "spoon"}], "`\\"),
+])
+def test_text_is_the_same_through_the_stock_worker(ours, stock, messages, stop):
+    mine = ours.generate(messages, temperature=0.0, max_new_tokens=16)
+    assert mine == stock.generate(messages, temperature=0.0, max_new_tokens=16)
     cut = mine[: mine.index(stop)]
-    assert ours.generate(messages, stop=[stop], temperature=0.0, max_new_tokens=12) == cut
-    assert stock.generate(messages, stop=[stop], temperature=0.0, max_new_tokens=12) == cut
+    assert ours.generate(messages, stop=[stop], temperature=0.0, max_new_tokens=16) == cut
+    assert stock.generate(messages, stop=[stop], temperature=0.0, max_new_tokens=16) == cut
 
 
 def test_a_long_dialogue_overflows_on_either_worker(ours, stock):
