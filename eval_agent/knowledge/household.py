@@ -87,7 +87,7 @@ class Household:
         self.failed = action if "Nothing happens" in observation else None
         if self.failed:
             return
-        if verb == "go" and rest.startswith("to "):
+        if verb == "go" or verb == "examine" and rest in self.receptacles:
             self.place = rest.removeprefix("to ")
             self._look_at(self.place, observation)
         elif verb == "open":
@@ -120,6 +120,12 @@ class Household:
     def checked(self) -> list[str]:
         """Receptacles whose contents were seen, last seen last."""
         return [name for name in self.visited if name in self.contents]
+
+    @property
+    def within_reach(self) -> str | None:
+        """The place that the last action could not go to because it is within reach from here already."""
+        place = (self.failed or "").removeprefix("go to ")
+        return place if place in self.receptacles and place != self.place else None
 
     @property
     def placed(self) -> list[tuple[str, str]]:

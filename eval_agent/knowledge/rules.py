@@ -121,6 +121,8 @@ def _why_failed(house: Household) -> str:
     verb, _, rest = house.failed.partition(" ")
     place = rest.removeprefix("to ").rpartition(" from ")[2].rpartition(" in/on ")[2].rpartition(" with ")[2]
     if verb == "go":
+        if house.within_reach:
+            return f"the {place} is within reach already"
         return f"I am at the {place} already" if place == house.place else f"there is no {place}"
     if verb == "take" and house.holding:
         return "I can hold only one object"

@@ -30,6 +30,8 @@ def thought_in(house: Household, action: str) -> str:
         return f"I make the {name} {TREATED[verb]} with the {type_of(rest.partition(' with ')[2])}."
     if verb == "use":
         return f"I hold the {goal.object} at the {type_of(rest)}. I turn it on."
+    if verb == "examine":
+        return f"The {rest} is within reach. I look at it from here."
     return "I look around to see what I have missed."
 
 

@@ -108,18 +108,18 @@ class Corpus:
 
     def _place_of(self, wanted: str, room: Room, true: bool, rng: random.Random) -> str:
         """A receptacle type where ``wanted`` is, or where such things often are."""
-        kinds = [kind for kind, _, things in room.receptacles if wanted in things]
+        kinds = [receptacle.kind for receptacle in room.receptacles if wanted in receptacle.things]
         if true and kinds:
             return rng.choice(kinds)
-        habits = {kind: self.variety.habits[wanted][kind] for kind, _, _ in room.receptacles}
+        habits = {receptacle.kind: self.variety.habits[wanted][receptacle.kind] for receptacle in room.receptacles}
         if not any(habits.values()):
             return rng.choice(list(habits))
         return rng.choices(list(habits), list(habits.values()))[0]
 
     def _wasted(self, room: Room, found_at: dict[str, str], rng: random.Random) -> list[str]:
-        useful = {kind for kind, _, things in room.receptacles if room.goal.object in things}
+        useful = {receptacle.kind for receptacle in room.receptacles if room.goal.object in receptacle.things}
         useful |= {*found_at.values(), room.goal.target}
-        others = sorted({kind for kind, _, _ in room.receptacles} - useful)
+        others = sorted({receptacle.kind for receptacle in room.receptacles} - useful)
         return sorted(rng.sample(others, min(rng.choice((0, 1, 2, 2)), len(others))))
 
     def _agent(self, task: str, turns: list[Turn], instructed: bool) -> Dialogue:

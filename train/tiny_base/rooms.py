@@ -8,20 +8,31 @@ import random
 import re
 from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eval_agent.knowledge.household import APPLIANCES, TASK, Goal, parse_goal
 
 _MOST_OF_A_TYPE = 20
+_SHARED_SPOT = 0.1  # share of drawn furniture within reach of the piece before it
 _SURPRISE = 0.15  # share of wanted objects that lie where nobody would look
 
 
 @dataclass
-class Room:
-    """``receptacles``: (type, openable, object types in it); a ``goal`` that can be reached there."""
+class Receptacle:
+    """One piece of furniture; those with the same ``spot`` are within reach of each other."""
 
-    receptacles: list[tuple[str, bool, list[str]]]
+    kind: str
+    openable: bool
+    things: list[str]  # object types
+    spot: str
+
+
+@dataclass
+class Room:
+    """Furniture with its contents, and a ``goal`` that can be reached there."""
+
+    receptacles: list[Receptacle]
     goal: Goal
 
 
@@ -40,9 +51,10 @@ def read_room(game_file: Path) -> Room | None:
     inside = defaultdict(list)
     for thing, receptacle in re.findall(r"\(inReceptacle (\S+) (\S+?)\)", start):
         inside[receptacle].append(_name(thing))
-    places = sorted(set(re.findall(r"\(receptacleAtLocation (\S+) ", start)))
+    spots = dict(re.findall(r"\(receptacleAtLocation (\S+) (\S+?)\)", start))
     goal = re.search(re.escape(TASK) + r"[^\"\\]*", game["grammar"])
-    return Room([(_name(p), p in openable, sorted(inside[p])) for p in places], parse_goal(goal[0]))
+    receptacles = [Receptacle(_name(p), p in openable, sorted(inside[p]), spots[p]) for p in sorted(spots)]
+    return Room(receptacles, parse_goal(goal[0]))
 
 
 def read_rooms(train_folder: Path, num_workers: int = 2) -> list[Room]:
@@ -60,11 +72,10 @@ class RoomVariety:
         self.goals = [room.goal for room in rooms]
         self.habits = defaultdict(Counter)  # object type -> where it is found, by receptacle type
         doors = Counter()
-        for room in rooms:
-            for kind, openable, things in room.receptacles:
-                doors[kind] += 1 if openable else -1
-                for thing in things:
-                    self.habits[thing][kind] += 1
+        for receptacle in (receptacle for room in rooms for receptacle in room.receptacles):
+            doors[receptacle.kind] += 1 if receptacle.openable else -1
+            for thing in receptacle.things:
+                self.habits[thing][receptacle.kind] += 1
         self.openable = {kind for kind, balance in doors.items() if balance > 0}
 
     def draw(self, rng: random.Random) -> Room:
@@ -73,62 +84,63 @@ class RoomVariety:
         way = rng.random()
         if way < 0.33:
             return room
-        receptacles = [(kind, openable, []) for kind, openable, _ in room.receptacles]
+        receptacles = [replace(receptacle, things=[]) for receptacle in room.receptacles]
         if way > 0.66:
             receptacles = self._refurnish(room, rng)
-        things = [thing for _, _, inside in room.receptacles for thing in inside]
-        if rng.random() < 0.5:  # a goal of another room, its object added where this room has none
-            goal = rng.choice(self.goals)
-        else:
-            goal = room.goal
+        things = [thing for receptacle in room.receptacles for thing in receptacle.things]
+        goal = rng.choice(self.goals) if rng.random() < 0.5 else room.goal
         self._make_possible(goal, receptacles, things, rng)
         for thing in things:
             self._put_down(thing, receptacles, goal, rng)
         return Room(receptacles, goal)
 
-    def _refurnish(self, room: Room, rng: random.Random) -> list[tuple[str, bool, list[str]]]:
+    def _refurnish(self, room: Room, rng: random.Random) -> list[Receptacle]:
+        """More or fewer pieces of each kind, some kinds gone, some of another room's come."""
         by_kind = defaultdict(list)
-        for kind, openable, _ in room.receptacles:
-            by_kind[kind].append(openable)
-        other = rng.choice(self.rooms)
-        for kind, openable, _ in other.receptacles:
+        for receptacle in room.receptacles:
+            by_kind[receptacle.kind].append(receptacle)
+        for receptacle in rng.choice(self.rooms).receptacles:
             if rng.random() < 0.15:
-                by_kind[kind].append(openable)
+                by_kind[receptacle.kind].append(receptacle)
         result = []
-        for kind, doors in by_kind.items():
+        for kind, pieces in by_kind.items():
             if rng.random() < 0.1:
                 continue
-            count = len(doors) if rng.random() < 0.4 else rng.randint(1, min(_MOST_OF_A_TYPE, 2 * len(doors)))
-            result += [(kind, rng.choice(doors), []) for _ in range(count)]
+            count = len(pieces) if rng.random() < 0.4 else rng.randint(1, min(_MOST_OF_A_TYPE, 2 * len(pieces)))
+            for number in range(count):
+                spot = f"{kind} {number - (number > 0 and rng.random() < _SHARED_SPOT)}"
+                result.append(Receptacle(kind, rng.choice(pieces).openable, [], spot))
         return result
 
-    def _make_possible(self, goal: Goal, receptacles: list, things: list[str], rng: random.Random) -> None:
+    def _make_possible(
+        self, goal: Goal, receptacles: list[Receptacle], things: list[str], rng: random.Random
+    ) -> None:
         """Add what the goal needs: enough objects, the target, the appliance or the lamp."""
-        present = {kind for kind, _, _ in receptacles}
         needed = 2 if goal.kind == "two" else 1
         things += [goal.object] * max(0, needed - things.count(goal.object))
         if goal.kind == "examine":
             if goal.target not in things:
                 things.append(goal.target)
-        elif goal.target not in present:
-            receptacles.append((goal.target, goal.target in self.openable, []))
-        appliance = APPLIANCES.get(goal.kind)
-        if appliance and appliance not in present | {goal.target}:
-            receptacles.append((appliance, appliance in self.openable, []))
-        for thing in {goal.object, goal.target if goal.kind == "examine" else goal.object}:
-            if not any(self.habits[thing][kind] for kind, _, _ in receptacles):
-                kind = rng.choices(*zip(*self.habits[thing].items()))[0]
-                receptacles.append((kind, kind in self.openable, []))
+        else:
+            self._furnish(goal.target, receptacles)
+        if goal.kind in APPLIANCES:
+            self._furnish(APPLIANCES[goal.kind], receptacles)
+        for thing in {goal.object, goal.target} & set(things):
+            if not any(self.habits[thing][receptacle.kind] for receptacle in receptacles):
+                self._furnish(rng.choices(*zip(*self.habits[thing].items()))[0], receptacles)
 
-    def _put_down(self, thing: str, receptacles: list, goal: Goal, rng: random.Random) -> None:
+    def _furnish(self, kind: str, receptacles: list[Receptacle]) -> None:
+        if not any(receptacle.kind == kind for receptacle in receptacles):
+            receptacles.append(Receptacle(kind, kind in self.openable, [], f"added {kind}"))
+
+    def _put_down(self, thing: str, receptacles: list[Receptacle], goal: Goal, rng: random.Random) -> None:
         """Put ``thing`` where such things are found; a wanted one not where the goal wants it."""
         in_place = goal.target if thing == goal.object and goal.kind in ("put", "two") else None
         habits = self.habits[thing]
-        counts = Counter(kind for kind, _, _ in receptacles)
-        weights = [0 if kind == in_place else habits[kind] / counts[kind] for kind, _, _ in receptacles]
-        if not any(weights):
-            weights = [0 if kind == in_place else 1 for kind, _, _ in receptacles]
-        if thing == goal.object and rng.random() < _SURPRISE:
-            weights = [0 if kind == in_place else 1 for kind, _, _ in receptacles]
-        if any(weights):
-            rng.choices(receptacles, weights)[0][2].append(thing)
+        counts = Counter(receptacle.kind for receptacle in receptacles)
+        allowed = [receptacle for receptacle in receptacles if receptacle.kind != in_place]
+        weights = [habits[receptacle.kind] / counts[receptacle.kind] for receptacle in allowed]
+        if not any(weights) or thing == goal.object and rng.random() < _SURPRISE:
+            weights = [1] * len(allowed)
+        if allowed:
+            rng.choices(allowed, weights)[0].things.append(thing)

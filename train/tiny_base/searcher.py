@@ -19,8 +19,8 @@ class Searcher:
 
     def act(self, house: Household) -> str:
         """The next action; "look" where nothing is left to try."""
-        if house.place in house.closed and house.place not in house.contents and not house.holds_goal_object:
-            return f"open {house.place}"
+        if house.within_reach:
+            return f"examine {house.within_reach}"
         if house.holding and not house.holds_goal_object:
             return self._put_down(house)
         if not house.holds_goal_object:

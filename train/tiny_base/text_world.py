@@ -1,7 +1,7 @@
 """A household in ALFWorld's words, fast enough to make millions of episodes; not the simulator itself.
 
 Its answers are checked against the real games in the tests. It covers what the experts do there: go, open,
-close, take, put, clean, heat, cool, use, examine and look; everything else gets "Nothing happens.".
+close, take, put, clean, heat, cool, use, examine (furniture) and look; everything else gets "Nothing happens.".
 """
 
 import random
@@ -34,16 +34,18 @@ class TextWorld:
         self.lit = False
         self.inside: dict[str, list[str]] = {}
         self.closed: set[str] = set()
-        objects = [thing for _, _, things in room.receptacles for thing in things]
+        self.spots: dict[str, str] = {}
+        objects = [thing for receptacle in room.receptacles for thing in receptacle.things]
         numbers = {}
         for thing, count in Counter(objects).items():
             numbers[thing] = rng.sample(range(1, count + 1), count)
         kinds = Counter()
-        for kind, openable, things in rng.sample(room.receptacles, len(room.receptacles)):
-            kinds[kind] += 1
-            name = f"{kind} {kinds[kind]}"
-            self.inside[name] = [f"{thing} {numbers[thing].pop()}" for thing in things]
-            if openable:
+        for receptacle in rng.sample(room.receptacles, len(room.receptacles)):
+            kinds[receptacle.kind] += 1
+            name = f"{receptacle.kind} {kinds[receptacle.kind]}"
+            self.inside[name] = [f"{thing} {numbers[thing].pop()}" for thing in receptacle.things]
+            self.spots[name] = receptacle.spot
+            if receptacle.openable:
                 self.closed.add(name)
         self.openable = frozenset(self.closed)
 
@@ -76,12 +78,19 @@ class TextWorld:
         handler = getattr(self, f"_{verb}", None)
         return (handler(rest) if handler else None) or NOTHING
 
+    def _at(self, place: str | None) -> bool:
+        return self.place is not None and place in self.spots and self.spots[place] == self.spots[self.place]
+
     def _go(self, rest: str) -> str | None:
         place = rest.removeprefix("to ")
-        if place in self.inside and place != self.place:
-            self.place = place
-            return self._seen(place)
-        return None
+        # as in the games, no way leads to what is within reach already
+        if place not in self.inside or self._at(place):
+            return None
+        self.place = place
+        return self._seen(place)
+
+    def _examine(self, place: str) -> str | None:
+        return self._seen(place) if self._at(place) else None
 
     def _seen(self, place: str) -> str:
         if place in self.closed:
@@ -92,19 +101,19 @@ class TextWorld:
         return f"On the {place}, you see {names}."
 
     def _open(self, place: str) -> str | None:
-        if place != self.place or place not in self.closed:
+        if not self._at(place) or place not in self.closed:
             return None
         self.closed.discard(place)
         return f"You open the {place}. {self._seen(place)}"
 
     def _close(self, place: str) -> str | None:
-        if place != self.place or place not in self.openable or place in self.closed:
+        if not self._at(place) or place not in self.openable or place in self.closed:
             return None
         self.closed.add(place)
         return f"You close the {place}."
 
     def _within_reach(self, place: str) -> bool:
-        return place == self.place and place not in self.closed
+        return self._at(place) and place not in self.closed
 
     def _take(self, rest: str) -> str | None:
         name, _, place = rest.partition(" from ")
@@ -124,7 +133,7 @@ class TextWorld:
 
     def _treat(self, verb: str, rest: str) -> str | None:
         name, _, place = rest.partition(" with ")
-        if not name or self.holding != name or place != self.place or type_of(place) != APPLIANCES[verb]:
+        if not name or self.holding != name or not self._at(place) or type_of(place) != APPLIANCES[verb]:
             return None
         self.treated.add((verb, name))
         return f"You {verb} the {name} using the {place}."
@@ -139,9 +148,8 @@ class TextWorld:
         return self._treat("cool", rest)
 
     def _use(self, name: str) -> str | None:
-        if self.place is None or not re.match(r"(desk|floor)lamp ", name) or self.place in self.closed:
-            return None
-        if name not in self.inside[self.place]:
+        near = [place for place in self.inside if self._at(place) and name in self.inside[place]]
+        if not near or not re.match(r"(desk|floor)lamp ", name):
             return None
         self.lit = True
         return f"You turn on the {name}."
