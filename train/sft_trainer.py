@@ -1,6 +1,7 @@
 """Hugging Face's Trainer with batches of similar length, in an order that a resumed run repeats."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -35,41 +36,40 @@ def pad_batch(examples: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
 class LengthGroupedSampler(Sampler[int]):
     """Indices in random order, but batches of ``batch_size`` neighbours have similar lengths.
 
-    Unlike transformers' sampler of that name the order depends on seed and epoch alone, so that a resumed
-    run goes on with the very batches it has not seen; and batches are shuffled, so that the length does not
-    fall in waves over the steps.
+    The order depends on ``seed`` and ``epoch()`` alone, so that a resumed run goes on with the very batches
+    it has not seen: transformers' sampler of that name draws from the global generator, and accelerate
+    tells a sampler epoch 0 where it skips the batches before a checkpoint. Batches are shuffled, so that
+    the length does not fall in waves over the steps.
     """
 
-    def __init__(self, lengths: list[int], batch_size: int, seed: int):
+    def __init__(self, lengths: list[int], batch_size: int, seed: int, epoch: Callable[[], int]):
         self.lengths = torch.tensor(lengths)
         self.batch_size = batch_size
         self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        generator = torch.Generator().manual_seed(self.seed + self.epoch())
         order = torch.randperm(len(self), generator=generator)
         chunks = order.split(self.batch_size * _BATCHES_SORTED_TOGETHER)
         ordered = [chunk[self.lengths[chunk].argsort(stable=True)] for chunk in chunks]
         batches = [batch for chunk in ordered for batch in chunk.split(self.batch_size)]
-        short = [batch for batch in batches if len(batch) < self.batch_size]  # last, or all batches would shift
-        batches = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
-        batches = [batch for batch in batches if len(batch) == self.batch_size] + short
-        yield from torch.cat(batches).tolist()
+        short = batches[len(self) // self.batch_size :]  # stays last: elsewhere it would shift the others
+        full = batches[: len(self) // self.batch_size]
+        shuffled = [full[i] for i in torch.randperm(len(full), generator=generator)]
+        yield from torch.cat(shuffled + short).tolist()
 
 
 class SftTrainer(Trainer):
     """Trainer whose training set is a list of ``{"input_ids", "labels"}``."""
 
     def _get_train_sampler(self, train_dataset=None) -> Sampler:
-        if not self.args.group_by_length:
-            return super()._get_train_sampler(train_dataset)
         lengths = [len(example["input_ids"]) for example in self.train_dataset]
+        if not self.args.group_by_length:
+            lengths = [0] * len(lengths)
         batch_size = self.args.train_batch_size * self.args.world_size
-        return LengthGroupedSampler(lengths, batch_size, self.args.seed)
+        steps = math.ceil(len(lengths) / (batch_size * self.args.gradient_accumulation_steps))
+        return LengthGroupedSampler(lengths, batch_size, self.args.seed, lambda: self.state.global_step // steps)

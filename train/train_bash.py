@@ -144,6 +144,9 @@ def save(trainer: SftTrainer, metrics: dict, report: EncodingReport) -> None:
     folder = Path(args.output_dir)
     if args.plot_loss:
         plot_loss(trainer.state.log_history, f"LoRA SFT of {folder.name}", folder / "training_loss.png")
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    if losses:  # the Trainer's own mean leaves out what was trained before a resumption
+        metrics["train_loss"] = sum(losses) / len(losses)
     metrics.update(steps=trainer.state.global_step, **vars(report))
     trainer.log_metrics("train", metrics)
     trainer.save_metrics("train", metrics)
