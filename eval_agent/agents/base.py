@@ -17,8 +17,8 @@ class ContextOverflow(ModelError):
 class CandidateScore:
     """Natural log-probabilities of one candidate string after a prompt.
 
-    ``first_token`` tells which candidates share their first token (their ``first_token_logprob`` then ties). It
-    is the vocabulary id, or a negative number where the worker does not tell ids.
+    ``first_token`` tells which candidates share their first token (their ``first_token_logprob`` then ties):
+    the vocabulary id, or a negative number where the worker does not tell ids.
     """
 
     first_token: int

@@ -1,4 +1,4 @@
-"""A model behind FastChat's controller: prompts are rendered here, workers are found, asked and asked again."""
+"""A model behind FastChat's controller: prompts are rendered, workers are found, asked and asked again."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,8 @@ class _NotNow(ModelError):
 class FastChatAgent(LMAgent):
     """One served model. It stays with the worker that it was given, whose cache knows the dialogue.
 
-    Not for use by several threads at once. A worker of eval_agent.serve scores candidates in one call, a stock
-    FastChat worker through ``echo`` and ``logprobs``.
+    Not for use by several threads at once. A worker of eval_agent.serve scores candidates in one call, a
+    stock FastChat worker through ``echo`` and ``logprobs``.
     """
 
     def __init__(self, model_name: str, controller_address: str, template: str, retry_seconds: float = 120):
@@ -70,7 +70,7 @@ class FastChatAgent(LMAgent):
         return [CandidateScore(**score) for score in reply["scores"]]
 
     def _is_stock(self) -> bool:
-        """Whether the worker lacks /worker_score_candidates; asked once for each worker, with nothing to score."""
+        """Whether the worker lacks /worker_score_candidates; each is asked once, with nothing to score."""
         worker = self._find_worker()
         if worker not in self._stock:
             self._stock[worker] = self._post_to_worker("/worker_score_candidates", {}).status_code == 404

@@ -10,7 +10,7 @@ from eval_agent.agents.base import CandidateScore
 
 
 def score(ask: Callable[[dict], dict], prompt: str, candidates: list[str]) -> list[CandidateScore]:
-    """Scores with the boundary of eval_agent.serve.scoring: the first token that differs from the prompt's own.
+    """Scores from the same token on as eval_agent.serve.scoring: the first unlike the prompt's own.
 
     ``ask`` sends one /worker_generate request. Token ids are unknown here: candidates that share the text of
     their first token share a negative ``first_token``.

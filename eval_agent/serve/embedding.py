@@ -12,15 +12,15 @@ from eval_agent.serve.engine import Engine, RequestError
 def embed(engine: Engine, params: dict, truncate: bool) -> dict:
     """Answer a /worker_get_embeddings request: {"embedding": [[float, ...], ...], "token_num": int}.
 
-    ``params``: "input" (a text or a list), "model", "encoding_format" ("base64": float32 bytes). A text longer
-    than the context is cut with ``truncate``, else read in pieces that are averaged. Raises RequestError.
+    ``params``: "input" (a text or a list), "model", "encoding_format" ("base64": float32 bytes). A text that
+    exceeds the context is cut with ``truncate``, else read in pieces that are averaged. Raises RequestError.
     """
     adapter = engine.adapter_of(params.get("model"))
     texts = params["input"]
     texts = [texts] if isinstance(texts, str) else texts
     ids = [engine.tokenizer(text).input_ids for text in texts]
     if not ids or not all(ids):
-        raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, "input must be a text, or texts, none of them empty")
+        raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, "input must be texts, none of them empty")
     limit = engine.context_length
     longest = limit if truncate else max(map(len, ids))
     with torch.inference_mode():
@@ -37,7 +37,7 @@ def embed(engine: Engine, params: dict, truncate: bool) -> dict:
 
 
 def _sum_states(engine, adapter, pieces: list[list[int]]) -> torch.Tensor:
-    """Sum over the tokens of each piece's last hidden states: float32 [texts, hidden]; 0 for an empty piece."""
+    """Sum of each piece's last hidden states over its tokens, float32 [pieces, hidden]."""
     width = max(map(len, pieces))
     pad = engine.tokenizer.pad_token_id
     # padded on the right, a causal model's real tokens never see the padding

@@ -1,8 +1,8 @@
 """One base model in memory with its LoRA adapters: which one reads, what it has read, one call at a time.
 
 Generation, scoring and embedding are functions over an :class:`Engine` in the modules beside this one.
-Every model call passes through :meth:`Engine.forward`, which takes the adapter as an argument: batches that mix
-adapters would start there.
+Every model call passes through :meth:`Engine.forward`, which takes the adapter as an argument: batches that
+mix adapters would start there.
 """
 
 import inspect
@@ -48,7 +48,8 @@ class Engine:
             _lay_out_for_cpu(self.lm)
         self._lock = threading.Lock()
         self._prefixes = PrefixCache(prefix_cache_bytes)
-        self._switches = [m for m in self.lm.modules() if isinstance(m, (BaseTunerLayer, AuxiliaryTrainingWrapper))]
+        adapted = (BaseTunerLayer, AuxiliaryTrainingWrapper)
+        self._switches = [module for module in self.lm.modules() if isinstance(module, adapted)]
         self._selected = object()  # no adapter yet
         self._keeps_rows = "logits_to_keep" in inspect.signature(self.lm.forward).parameters
 
@@ -57,8 +58,8 @@ class Engine:
         if name is None:
             return next(iter(self.adapters.values()))
         if name not in self.adapters:
-            served = ", ".join(self.adapters)
-            raise RequestError(ErrorCode.INVALID_MODEL, f'no model "{name}" here, this worker serves {served}')
+            text = f'no model "{name}" here, this worker serves {", ".join(self.adapters)}'
+            raise RequestError(ErrorCode.INVALID_MODEL, text)
         return self.adapters[name]
 
     def encode_prompt(self, prompt: str) -> list[int]:
@@ -134,8 +135,8 @@ class Engine:
 def _lay_out_for_cpu(model):
     """Store wide weights column by column, their shape unchanged.
 
-    One-token steps are bound by reading weights; a wide matrix times one vector then runs 1.2 (in cache) to 2.4
-    times as fast (measured, float32, MKL), and longer inputs as before.
+    One-token steps are bound by reading weights; a wide matrix times one vector then runs 1.2 (in cache) to
+    2.4 times as fast (measured, float32, MKL), and longer inputs as before.
     """
     for module in model.modules():
         if isinstance(module, torch.nn.Linear) and module.out_features > module.in_features >= 64:

@@ -1,7 +1,7 @@
 """Text generation with FastChat's request fields, over the prefix cache.
 
-Differs from FastChat's own generate_stream on purpose: the prompt is never truncated, and text comes out as the
-tokens spell it (no clean-up of spaces), so that it can be appended to the prompt and found in the cache again.
+Differs from FastChat's own generate_stream on purpose: the prompt is never truncated, and text comes out as
+the tokens spell it (no clean-up of spaces), so that appended to the prompt it is found in the cache again.
 """
 
 from collections.abc import Iterator
@@ -110,8 +110,8 @@ class Sampler:
 class TextStream:
     """Text of the new tokens, decoded a few tokens at a time; special tokens are left out.
 
-    A window that starts before the new tokens is decoded twice, without and with them: what the second text has
-    more is theirs, with the spaces that a tokenizer drops at the beginning of a text.
+    A window that starts before the new tokens is decoded twice, without and with them: what the second text
+    has more is theirs, with the space that some tokenizers drop at the beginning of a text.
     """
 
     def __init__(self, tokenizer, prompt_ids: list[int]):

@@ -26,8 +26,8 @@ class ServedModel:
 def plan_models(paths: list[str], names: list[list[str]] | None) -> list[ServedModel]:
     """Pair each path with its names (the folder's name by default) and find the base that all share.
 
-    Raises InputError: paths and names that do not pair, a name given twice, a folder that holds neither a model
-    nor an adapter, an adapter whose base is missing, more than one base.
+    Raises InputError: paths and names that do not pair, a name given twice, a folder that holds neither a
+    model nor an adapter, an adapter whose base is missing, more than one base.
     """
     if not paths:
         raise InputError("no --model-path: give the folder of a model, or of a PEFT adapter")
@@ -98,7 +98,7 @@ def _plan(path: str, names: tuple[str, ...]) -> ServedModel:
         raise InputError(f"--model-path {path}: no such folder")
     if not (folder / _ADAPTER_CONFIG).exists():
         if not (folder / "config.json").exists():
-            raise InputError(f"--model-path {path}: holds neither {_ADAPTER_CONFIG} (an adapter) nor config.json")
+            raise InputError(f"--model-path {path}: holds neither config.json nor {_ADAPTER_CONFIG}")
         return ServedModel(path, names, path, is_adapter=False)
     return ServedModel(path, names, _base_of(folder), is_adapter=True)
 
@@ -106,13 +106,15 @@ def _plan(path: str, names: tuple[str, ...]) -> ServedModel:
 def _base_of(folder: Path) -> str:
     config_file = folder / _ADAPTER_CONFIG
     config = read_json(config_file)
-    if config.get("peft_type") != "LORA":
-        raise InputError(f'{config_file}: field "peft_type" is {json.dumps(config.get("peft_type"))}, expected "LORA"')
+    kind = config.get("peft_type")
+    if kind != "LORA":
+        raise InputError(f'{config_file}: field "peft_type" is {json.dumps(kind)}, expected "LORA"')
     if not any((folder / name).exists() for name in _ADAPTER_WEIGHTS):
         raise InputError(f"--model-path {folder}: has no weights, expected {' or '.join(_ADAPTER_WEIGHTS)}")
     base = config.get("base_model_name_or_path")
     if not isinstance(base, str) or not (Path(base).is_dir() or _may_be_hub_name(base)):
-        raise InputError(f'{config_file}: field "base_model_name_or_path": no such folder: {json.dumps(base)}')
+        what = 'field "base_model_name_or_path": no such folder'
+        raise InputError(f"{config_file}: {what}: {json.dumps(base)}")
     return base
 
 

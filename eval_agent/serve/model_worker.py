@@ -5,7 +5,8 @@
         --model-path /path/peft/world_model --model-names world_model \\
         --port 21020 --worker-address http://localhost:21020
 
-Flags, HTTP routes and the protocol with the controller are FastChat's; POST /worker_score_candidates is added.
+Flags, HTTP routes and the protocol with the controller are FastChat's; added are POST
+/worker_score_candidates and --prefix-cache-mb.
 """
 
 import argparse
@@ -15,8 +16,8 @@ import os
 
 # FastChat writes model_worker_*.log into the working folder otherwise; the same lines go to stderr anyway
 os.environ.setdefault("LOGDIR", "")
-# before torch starts OpenMP: threads that spin while they wait make a token 5 times as slow where other processes
-# (environments, a second worker) need the same cores
+# before torch starts OpenMP: threads that spin while they wait make a token 5 times as slow where other
+# processes (environments, a second worker) need the same cores
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import requests
@@ -45,9 +46,12 @@ from eval_agent.serve.generation import generate_stream
 from eval_agent.serve.loading import ServedModel, add_adapters, context_length, plan_models
 from eval_agent.serve.scoring import score_candidates
 
+# uvicorn's ssl_keyfile and ssl_certfile
+_SSL_VARIABLES = ("SSL_KEYFILE", "SSL_CERTFILE")
+
 
 class AdapterWorker(ModelWorker):
-    """FastChat's worker over an :class:`Engine`; its routes reach the adapter that a request's "model" names."""
+    """FastChat's worker over an :class:`Engine`: a request's "model" names the adapter that answers it."""
 
     def __init__(self, args: argparse.Namespace, models: list[ServedModel]):
         names = [name for model in models for name in model.names]
@@ -149,9 +153,8 @@ async def api_score_candidates(request: Request):
 
 def build_parser() -> argparse.ArgumentParser:
     """FastChat's flags; --model-path and --model-names may be repeated, as in its multi_model_worker."""
-    parser = argparse.ArgumentParser(
-        description="FastChat model worker for several LoRA adapters over one base.", conflict_handler="resolve"
-    )
+    about = "FastChat's model worker for several LoRA adapters over one base."
+    parser = argparse.ArgumentParser(description=about, conflict_handler="resolve")
     parser.add_argument("--host", default="localhost")
     parser.add_argument("--port", type=int, default=21002)
     parser.add_argument("--worker-address", default="http://localhost:21002")
@@ -180,22 +183,22 @@ def build_parser() -> argparse.ArgumentParser:
         "--ssl", action="store_true", help="Enable SSL; needs the variables SSL_KEYFILE and SSL_CERTFILE."
     )
     parser.add_argument(
-        "--prefix-cache-mb", type=int, default=2048, help="Memory for the key-value states of prompts seen before."
+        "--prefix-cache-mb", type=int, default=2048, help="Memory for states of prompts seen before."
     )
     return parser
 
 
-def _check_device(args):
+def _check_flags(args):
     if args.gpus and len(args.gpus.split(",")) < args.num_gpus:
         raise InputError(f"--num-gpus {args.num_gpus} is more than --gpus {args.gpus} lists")
     if args.gpus:  # before anything asks CUDA for its devices
         os.environ["CUDA_VISIBLE_DEVICES"] = args.gpus
     if args.enable_exllama or args.enable_xft:
-        raise InputError("--enable-exllama and --enable-xft need fastchat.serve.model_worker: no LoRA adapters there")
+        raise InputError("--enable-exllama and --enable-xft need fastchat.serve.model_worker")
     if args.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda, but PyTorch finds no GPU here; use --device cpu")
-    if args.ssl and not {"SSL_KEYFILE", "SSL_CERTFILE"} <= os.environ.keys():
-        raise InputError("--ssl needs the environment variables SSL_KEYFILE and SSL_CERTFILE")
+    if args.ssl and not set(_SSL_VARIABLES) <= os.environ.keys():
+        raise InputError(f"--ssl needs the environment variables {' and '.join(_SSL_VARIABLES)}")
 
 
 def wait_for_controller(address: str, seconds: float = 10) -> None:
@@ -216,14 +219,14 @@ def wait_for_controller(address: str, seconds: float = 10) -> None:
 @exit_on_input_error
 def main() -> None:
     args = build_parser().parse_args()
-    _check_device(args)
+    _check_flags(args)
     models = plan_models(args.model_path, args.model_names)
     if not args.no_register:
         wait_for_controller(args.controller_address)
     worker = AdapterWorker(args, models)
     if not args.no_register:
         worker.init_heart_beat()
-    ssl = {"ssl_keyfile": os.environ["SSL_KEYFILE"], "ssl_certfile": os.environ["SSL_CERTFILE"]} if args.ssl else {}
+    ssl = {name.lower(): os.environ[name] for name in _SSL_VARIABLES} if args.ssl else {}
     uvicorn.run(app, host=args.host, port=args.port, log_level="info", **ssl)
 
 

@@ -31,7 +31,7 @@ class GrowingLayer(DynamicLayer):
             self._grow(key_states, value_states, start, end)
         self._key_buffer[..., start:end, :] = key_states
         self._value_buffer[..., start:end, :] = value_states
-        self._show(end)
+        self.show(end)
         return self.keys, self.values
 
     def _grow(self, key_states, value_states, start, end):
@@ -45,7 +45,8 @@ class GrowingLayer(DynamicLayer):
         self.dtype, self.device = key_states.dtype, key_states.device
         self.is_initialized = True
 
-    def _show(self, length):
+    def show(self, length: int) -> None:
+        """Hold the first ``length`` positions of the buffers."""
         self.keys = self._key_buffer[..., :length, :]
         self.values = self._value_buffer[..., :length, :]
 
@@ -65,7 +66,7 @@ def new_cache() -> Cache:
 
 @dataclass
 class Prefix:
-    """Tokens that an adapter has read, with their key-value states (``cache`` holds ``len(ids)`` positions)."""
+    """Tokens that an adapter has read, and ``cache``, their key-value states (``len(ids)`` positions)."""
 
     adapter: str | None
     ids: list[int] = field(default_factory=list)
@@ -76,7 +77,8 @@ class Prefix:
         """Forget all tokens from ``length`` on."""
         if length < len(self.ids):
             del self.ids[length:]
-            self.cache.crop(length)
+            for layer in self.cache.layers:  # Cache.crop counts from the other end in transformers 5
+                layer.show(length)
 
     def copy(self, length: int) -> "Prefix":
         """The first ``length`` tokens, in memory of their own."""

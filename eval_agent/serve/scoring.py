@@ -1,7 +1,7 @@
 """Log-probabilities of candidate continuations, all in one call of the model.
 
-Candidates hang as a tree on the prompt: each tree token attends to the prompt and to its own ancestors only, and
-sits at the position that it would have if its candidate followed the prompt alone.
+Candidates hang as a tree on the prompt: each tree token attends to the prompt and to its own ancestors only,
+and sits at the position that it would have if its candidate followed the prompt alone.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,8 @@ def score_candidates(engine: Engine, model: str | None, prompt: str, candidates:
 
 def _branch(engine, prompt, prompt_ids, candidate):
     if not isinstance(candidate, str) or not candidate:
-        raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, f"candidate {candidate!r} is not a non-empty string")
+        text = f"candidate {candidate!r} is not a non-empty string"
+        raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, text)
     ids = engine.tokenizer(prompt + candidate).input_ids
     boundary = min(common_prefix(np.asarray(prompt_ids), np.asarray(ids)), len(ids) - 1)
     if boundary == 0:
@@ -62,7 +63,7 @@ def _branch(engine, prompt, prompt_ids, candidate):
 
 
 class _Tree:
-    """The candidates' tokens but their last ones (nothing is predicted after those), shared beginnings once."""
+    """The candidates' tokens but the last ones (nothing is predicted after them); shared beginnings once."""
 
     def __init__(self, branches: list[_Branch], n_known: int, n_stem: int):
         self.n_known, self.n_stem = n_known, n_stem
@@ -102,7 +103,7 @@ class _Tree:
         return inputs
 
     def _mask(self) -> torch.Tensor:
-        """What is added to the attention logits: 0 where a new token may look, a very low number elsewhere."""
+        """What is added to attention logits: 0 where a new token may look, a very low number elsewhere."""
         n_new, n_all = self.n_stem - self.n_known + len(self.tokens), self.n_stem + len(self.tokens)
         seen = torch.ones(n_new, n_all, dtype=torch.bool).tril(self.n_known)
         for node, parent in enumerate(self._parents):

@@ -23,7 +23,7 @@ def merged(base_model, adapters) -> dict:
 
 @pytest.fixture(scope="session")
 def plain_scores(merged, tokenizer):
-    """(first token, its log-probability, log-probability of the whole) of each candidate, one pass for each."""
+    """(first token, its log-probability, log-probability of the whole) of each candidate, a pass for each."""
 
     @torch.inference_mode()
     def scores(name: str, prompt: str, candidates: list[str]) -> list[tuple[int, float, float]]:

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 
 from eval_agent.errors import InputError
@@ -15,13 +16,13 @@ from eval_agent.serve.model_worker import build_parser
 
 def test_paths_pair_with_names_and_share_a_base(base_model, adapters):
     agent, world = str(adapters["agent_model"]), str(adapters["world_model"])
-    args = build_parser().parse_args(
-        ["--model-path", agent, "--model-names", "a,a2", "--model-path", str(base_model), "--model-names", "b"]
-    )
+    flags = ["--model-path", agent, "--model-names", "a,a2", "--model-path", str(base_model)]
+    args = build_parser().parse_args([*flags, "--model-names", "b"])
     models = plan_models(args.model_path, args.model_names)
     assert [model.names for model in models] == [("a", "a2"), ("b",)]
     assert {model.base for model in models} == {str(base_model)}
-    assert [model.names for model in plan_models([agent, world], None)] == [("agent_model",), ("world_model",)]
+    unnamed = plan_models([agent, world], None)
+    assert [model.names for model in unnamed] == [("agent_model",), ("world_model",)]
 
 
 @pytest.mark.parametrize("paths, names, said", [
@@ -29,7 +30,7 @@ def test_paths_pair_with_names_and_share_a_base(base_model, adapters):
     (["{agent}", "{world}"], [["a"]], "2 --model-path but 1 --model-names"),
     (["{agent}", "{world}"], [["a"], ["a"]], 'two models are named "a"'),
     (["/nowhere/at/all"], None, "/nowhere/at/all: no such folder"),
-    (["{empty}"], None, "holds neither adapter_config.json"),
+    (["{empty}"], None, "holds neither config.json nor adapter_config.json"),
     (["{no_weights}"], None, "has no weights"),
     (["{agent}", "{other_base}"], None, "one worker holds one base model"),
     (["{lost_base}"], None, "no such folder: \"/gone\""),
@@ -48,7 +49,7 @@ def test_what_ends_early(adapters, base_model, tmp_path, paths, names, said):
     _change_config(places["lost_base"], base_model_name_or_path="/gone")
     _change_config(places["prompt_tuning"], peft_type="PROMPT_TUNING")
     (places["broken"] / "adapter_config.json").write_text("{peft")
-    with pytest.raises(InputError, match=None) as raised:
+    with pytest.raises(InputError) as raised:
         plan_models([path.format(**places) for path in paths], names)
     assert said in str(raised.value)
 
@@ -67,12 +68,11 @@ def test_the_base_is_in_memory_once(base_model, adapters):
 
 def test_an_adapter_that_does_not_fit_names_its_folder(base_model, adapters, tmp_path):
     config = MistralConfig(
-        hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        vocab_size=50,
+        hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4, vocab_size=50,
+        num_key_value_heads=2,
     )
-    small = get_peft_model(
-        AutoModelForCausalLM.from_config(config), LoraConfig(r=8, target_modules=["q_proj"], task_type="CAUSAL_LM")
-    )
+    lora = LoraConfig(r=8, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    small = get_peft_model(AutoModelForCausalLM.from_config(config), lora)
     small.save_pretrained(tmp_path)
     _change_config(tmp_path, base_model_name_or_path=str(base_model))
     base = AutoModelForCausalLM.from_pretrained(base_model)
@@ -82,11 +82,10 @@ def test_an_adapter_that_does_not_fit_names_its_folder(base_model, adapters, tmp
 
 def test_adapters_saved_without_safetensors_are_served(base_model, adapters, tmp_path):
     shutil.copytree(adapters["agent_model"], tmp_path, dirs_exist_ok=True)
-    from safetensors.torch import load_file
-
     torch.save(load_file(tmp_path / "adapter_model.safetensors"), tmp_path / "adapter_model.bin")
     (tmp_path / "adapter_model.safetensors").unlink()
-    model, _ = add_adapters(AutoModelForCausalLM.from_pretrained(base_model), plan_models([str(tmp_path)], None))
+    base = AutoModelForCausalLM.from_pretrained(base_model)
+    model, _ = add_adapters(base, plan_models([str(tmp_path)], None))
     assert any(weight.abs().sum() > 0 for key, weight in model.named_parameters() if "lora_B" in key)
 
 

@@ -23,9 +23,13 @@ def make_engine(base_model, adapters, tokenizer):
     return make
 
 
-def answer(engine, prompt, model="agent_model", **fields) -> dict:
-    params = {"model": model, "prompt": prompt, "temperature": 0.0, "max_new_tokens": 8, "echo": False, **fields}
-    return list(generate_stream(engine, params, 2, seed=None))[-1]
+def stream(engine, prompt, model="agent_model", **fields):
+    request = {"model": model, "prompt": prompt, "temperature": 0.0, "max_new_tokens": 8, "echo": False}
+    return generate_stream(engine, {**request, **fields}, stream_interval=1, seed=None)
+
+
+def answer(*args, **fields) -> dict:
+    return list(stream(*args, **fields))[-1]
 
 
 def test_episodes_share_the_instruction_and_keep_their_own_dialogues(make_engine):
@@ -75,42 +79,43 @@ def test_scores_between_generations_leave_the_states_right(make_engine, plain_sc
 def test_two_streams_of_different_adapters_may_interleave(make_engine):
     engine = make_engine()
     alone = [answer(engine, EPISODES[0], model)["text"] for model in ("agent_model", "world_model")]
-    params = {"prompt": EPISODES[0], "temperature": 0.0, "max_new_tokens": 8, "echo": False}
-    streams = [generate_stream(engine, {**params, "model": m}, 1, None) for m in ("agent_model", "world_model")]
+    streams = [stream(engine, EPISODES[0], model) for model in ("agent_model", "world_model")]
     outputs = [[output["text"] for output in pair] for pair in zip(*streams)]
     assert outputs[-1] == alone
 
 
 def test_an_abandoned_stream_keeps_what_was_read(make_engine):
     engine = make_engine()
-    params = {"model": "agent_model", "prompt": EPISODES[0], "temperature": 0.0, "echo": False}
-    stream = generate_stream(engine, params, 1, None)
-    next(stream)
-    stream.close()
+    abandoned = stream(engine, EPISODES[0])
+    next(abandoned)
+    abandoned.close()
     assert answer(engine, EPISODES[0])["usage"]["prefilled_tokens"] == 1
 
 
 def test_text_is_decoded_in_pieces_as_in_one(tokenizer):
     text = " Thought: où est la tasse? 杯子 🍵 here\n it is"
     ids = tokenizer(text, add_special_tokens=False).input_ids
-    stream = TextStream(tokenizer, tokenizer("Observation").input_ids)
-    assert not any(stream.push(token, ["never"]) for token in ids)
-    assert stream.finish([]) == text
+    whole = TextStream(tokenizer, tokenizer("Observation").input_ids)
+    assert not any(whole.push(token, ["never"]) for token in ids)
+    assert whole.finish([]) == text
     stopped = TextStream(tokenizer, [])
-    assert sum(stopped.push(token, ["tasse?", "zzz"]) for token in ids) == 1 or "tasse?" not in stopped.text
+    assert any(stopped.push(token, ["zzz", "tasse?"]) for token in ids)  # any() ends where a stop is complete
+    assert stopped.text == " Thought: où est la "
 
 
 def test_models_without_logits_to_keep(make_engine, plain_scores):
     engine = make_engine()
     engine._keeps_rows = False
-    scores = score_candidates(engine, "world_model", EPISODES[2], [" go", " take it"])["scores"]
-    for score, (_, first, whole) in zip(scores, plain_scores("world_model", EPISODES[2], [" go", " take it"])):
+    request = ("world_model", EPISODES[2], [" go", " take it"])
+    scores = score_candidates(engine, *request)["scores"]
+    for score, (_, first, whole) in zip(scores, plain_scores(*request)):
         assert (score["first_token_logprob"], score["logprob"]) == pytest.approx((first, whole), abs=1e-4)
 
 
 def test_half_precision_scores_stay_close(make_engine, plain_scores):
     engine = make_engine()
     engine.lm.to(torch.bfloat16)
-    scores = score_candidates(engine, "agent_model", EPISODES[2], [" go", " take it"])["scores"]
-    for score, (_, _, whole) in zip(scores, plain_scores("agent_model", EPISODES[2], [" go", " take it"])):
+    request = ("agent_model", EPISODES[2], [" go", " take it"])
+    scores = score_candidates(engine, *request)["scores"]
+    for score, (_, _, whole) in zip(scores, plain_scores(*request)):
         assert score["logprob"] == pytest.approx(whole, rel=0.05)

@@ -1,6 +1,7 @@
 """The worker over HTTP, beside plain forward passes, Hugging Face's generate and FastChat's own worker."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -9,8 +10,7 @@ import torch.nn.functional as F
 from fastchat.constants import ErrorCode
 
 from eval_agent.errors import InputError
-from eval_agent.serve.model_worker import wait_for_controller
-from tests.eval_agent.serving import WORKER
+from eval_agent.serve.model_worker import main, wait_for_controller
 
 TASK = "[INST] Your task is to: put a clean mug in cabinet. [/INST] Thought: I need to find a mug.\nAction:"
 # " go" and " go to" share a first token; "\n" may merge with what follows
@@ -61,8 +61,9 @@ def test_tokens_that_merge_across_the_border(served, plain_scores, tokenizer, pr
     whole = tokenizer(prompt + candidates["Obs" in prompt]).input_ids
     n_prompt = len(tokenizer(prompt).input_ids)
     assert whole[:n_prompt] != tokenizer(prompt).input_ids, "this case is meant to merge"
+    expected = plain_scores("world_model", prompt, candidates)
     reply = served.ask("/worker_score_candidates", model="world_model", prompt=prompt, candidates=candidates)
-    for score, (token, first, logprob) in zip(reply["scores"], plain_scores("world_model", prompt, candidates)):
+    for score, (token, first, logprob) in zip(reply["scores"], expected):
         assert score["first_token"] == token
         assert score["first_token_logprob"] == pytest.approx(first, abs=1e-4)
         assert score["logprob"] == pytest.approx(logprob, abs=1e-4)
@@ -71,7 +72,8 @@ def test_tokens_that_merge_across_the_border(served, plain_scores, tokenizer, pr
 @pytest.mark.parametrize("model", MODELS)
 def test_greedy_text_equals_hugging_face_generate(served, merged, tokenizer, model):
     ids = torch.tensor([tokenizer(TASK).input_ids])
-    output = merged[model].generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
+    seen = torch.ones_like(ids)
+    output = merged[model].generate(ids, attention_mask=seen, max_new_tokens=24, do_sample=False)
     expected = tokenizer.decode(
         output[0, ids.shape[1]:], skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
@@ -80,7 +82,7 @@ def test_greedy_text_equals_hugging_face_generate(served, merged, tokenizer, mod
 
 def test_text_and_usage_equal_the_stock_worker(served, tokenizer):
     request = {"prompt": TASK, "temperature": 0.0, "max_new_tokens": 24, "echo": False}
-    stock = requests.post(served.stock.address + "/worker_generate", json=request).json()
+    stock = requests.post(served.need_stock() + "/worker_generate", json=request).json()
     ours = greedy(served, "agent_model", TASK)
     assert tokenizer.decode(tokenizer(ours["text"]).input_ids, skip_special_tokens=True,
                             clean_up_tokenization_spaces=True) == stock["text"]
@@ -90,21 +92,23 @@ def test_text_and_usage_equal_the_stock_worker(served, tokenizer):
 
 def test_echo_and_logprobs_are_the_stock_workers(served):
     request = {"prompt": TASK, "temperature": 0.0, "max_new_tokens": 3, "echo": True, "logprobs": 1}
-    stock = requests.post(served.stock.address + "/worker_generate", json=request).json()
+    stock = requests.post(served.need_stock() + "/worker_generate", json=request).json()
     ours = served.ask("/worker_generate", model="agent_model", **request)
     assert ours["text"] == stock["text"]
-    assert ours["logprobs"]["tokens"] == stock["logprobs"]["tokens"]
-    assert ours["logprobs"]["token_logprobs"][1:] == pytest.approx(stock["logprobs"]["token_logprobs"][1:], abs=1e-4)
+    mine, theirs = ours["logprobs"], stock["logprobs"]
+    assert mine["tokens"] == theirs["tokens"]
+    assert mine["token_logprobs"][1:] == pytest.approx(theirs["token_logprobs"][1:], abs=1e-4)
 
 
 def test_a_growing_dialogue_is_read_once(served):
-    first = greedy(served, "agent_model", "[INST] the reading test [/INST] Thought:")
-    again = greedy(served, "agent_model", "[INST] the reading test [/INST] Thought:")
-    assert first["usage"]["prefilled_tokens"] >= first["usage"]["prompt_tokens"] - 3  # all but "<s>[INST] ..."
-    assert again["usage"]["prefilled_tokens"] == 1
-    longer = "[INST] the reading test [/INST] Thought: go</s>[INST] Observation: a mug 1 [/INST]"
+    prompt = "[INST] the reading test [/INST] Thought:"
+    first = greedy(served, "agent_model", prompt)["usage"]
+    again = greedy(served, "agent_model", prompt)["usage"]
+    assert first["prefilled_tokens"] >= first["prompt_tokens"] - 3  # all but "<s>[INST] ..."
+    assert again["prefilled_tokens"] == 1
+    longer = prompt + " go</s>[INST] Observation: a mug 1 [/INST]"
     reply = greedy(served, "agent_model", longer)
-    assert reply["usage"]["prefilled_tokens"] == reply["usage"]["prompt_tokens"] - first["usage"]["prompt_tokens"]
+    assert reply["usage"]["prefilled_tokens"] == reply["usage"]["prompt_tokens"] - first["prompt_tokens"]
     # another adapter has read none of it
     other = greedy(served, "world_model", longer)
     assert other["usage"]["prefilled_tokens"] > 20
@@ -123,11 +127,11 @@ def test_stop_strings_and_ids_end_the_text(served, tokenizer):
 
 
 def test_streams_end_with_the_same_text(served):
-    request = {"model": "agent_model", "prompt": TASK, "temperature": 0.0, "max_new_tokens": 24, "echo": False}
-    stream = requests.post(served.worker.address + "/worker_generate_stream", json=request, stream=True)
+    request = {"model": "base", "prompt": TASK, "temperature": 0.0, "max_new_tokens": 24, "echo": False}
+    stream = requests.post(served.worker.address + "/worker_generate_stream", json=request)
     chunks = [chunk for chunk in stream.content.split(b"\0") if chunk]
     assert len(chunks) > 5
-    assert json.loads(chunks[-1])["text"] == greedy(served, "agent_model", TASK)["text"]
+    assert json.loads(chunks[-1])["text"] == greedy(served, "base", TASK)["text"]
 
 
 def test_sampling_repeats_with_a_seed(served):
@@ -151,7 +155,7 @@ def test_embeddings_are_mean_hidden_states_of_the_named_model(served, merged, to
 
 def test_embeddings_equal_the_stock_workers(served):
     request = {"input": ["a mug 1 and a spoon 2"]}
-    stock = requests.post(served.stock.address + "/worker_get_embeddings", json=request).json()
+    stock = requests.post(served.need_stock() + "/worker_get_embeddings", json=request).json()
     ours = served.ask("/worker_get_embeddings", model="agent_model", **request)
     assert ours["embedding"][0] == pytest.approx(stock["embedding"][0], abs=1e-5)
 
@@ -193,7 +197,16 @@ def test_no_controller_ends_the_worker_with_a_message():
         wait_for_controller("http://127.0.0.1:9", seconds=0.2)
 
 
-def test_bad_flags_end_the_worker_with_a_message(served):
-    worker = served.servers.start(WORKER, "--model-path", "/nowhere/at/all")
-    assert worker.process.wait(60) == 2
-    assert "error: --model-path /nowhere/at/all: no such folder" in worker.log.read_text()
+def test_bad_flags_end_the_worker_with_a_message(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["model_worker", "--device", "cpu", "--model-path", "/nowhere/at/all"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+
+
+def test_concurrent_requests_do_not_mix(served):
+    jobs = [(model, f"[INST] episode {n} [/INST]") for n in range(4) for model in MODELS]
+    alone = [greedy(served, *job)["text"] for job in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda job: greedy(served, *job)["text"], jobs)) == alone
+    assert len(set(alone)) > 3
