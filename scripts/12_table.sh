@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# The results as a table (Markdown, CSV) and a plot.
+source "$(dirname "$0")/settings.sh"
+python -m eval_agent.report.table --output_dir "$OUT" \
+    --run "SFT (no knowledge)=$OUT/experienced_agent/${EXP_CONFIG}_eval" \
+    --run "WKM=$OUT/agent_model/${EXP_CONFIG}_eval" ${PAPER:+--paper "$PAPER"}

@@ -1,0 +1,24 @@
+# Settings of a run, sourced by every step. Each can be given in the environment instead:
+#   BASE_MODEL=/models/Mistral-7B-Instruct-v0.2 RECIPE=configs/train/lora_sft.json EXP_CONFIG=alfworld \
+#       OUT=outputs/mistral-7b bash scripts/02_train_experienced_agent.sh
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+[ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
+
+TASK=${TASK:-alfworld}                                       # whose prompts and rules
+EXP_CONFIG=${EXP_CONFIG:-alfworld_demo}                      # configs/task/*.json: games, planner, state base
+AGENT_CONFIG=${AGENT_CONFIG:-fastchat}                       # configs/model/*.json: controller, chat template
+BASE_MODEL=${BASE_MODEL:-data/tiny-mistral}                  # folder or hub name of the backbone
+RECIPE=${RECIPE:-configs/train/tiny_lora_sft.json}           # LoRA and optimiser values
+ACCELERATE=${ACCELERATE:-configs/accelerate/single_config.yaml}
+KNOWLEDGE_MODEL=${KNOWLEDGE_MODEL:-rules}                    # or a model of an OpenAI-compatible endpoint
+TRAJECTORIES=${TRAJECTORIES:-}                               # published expert trajectories, if any
+TRAIN_LIMIT=${TRAIN_LIMIT:-}                                 # so many train games only
+NUM_WORKERS=${NUM_WORKERS:-2}                                # episodes side by side
+OUT=${OUT:-outputs/quickstart}
+STATE_BASE=${STATE_BASE:-$OUT/state_base}
+limit=${TRAIN_LIMIT:+--limit $TRAIN_LIMIT}
+
+mkdir -p "$OUT/logs"
+export LOGDIR=$(realpath "$OUT/logs")  # FastChat's own log files
+export TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Run all tests in .venv; arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bash scripts/install.sh
+exec .venv/bin/python -m pytest "$@"
