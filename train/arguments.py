@@ -36,7 +36,9 @@ class ModelArguments:
     """Base model, chat format and LoRA shape."""
 
     model_name_or_path: str = field(metadata={"help": "Base model: a folder or a Hugging Face name."})
-    template: str = field(metadata={"help": "Chat format: mistral (also the embedded tiny model), gemma, llama3."})
+    template: str = field(
+        metadata={"help": "Chat format: mistral (also the embedded tiny model), gemma, llama3."}
+    )
     finetuning_type: Literal["lora"] = field(default="lora", metadata={"help": "Only LoRA is offered."})
     lora_target: str = field(
         default="q_proj,v_proj", metadata={"help": "Comma list of linear layers to adapt, or all."}
@@ -55,12 +57,15 @@ class DataArguments:
     )
     dataset_dir: str = field(default="data", metadata={"help": "Folder of dataset_info.json and its files."})
     cutoff_len: int = field(
-        default=2048, metadata={"help": "Longest sequence in tokens; longer ones end after the last turn that fits."}
+        default=2048,
+        metadata={"help": "Longest sequence in tokens; longer ones end after the last turn that fits."},
     )
     max_samples: Optional[int] = field(
         default=None, metadata={"help": "Only the first so many conversations of each data set."}
     )
-    train_on_prompt: bool = field(default=False, metadata={"help": "Loss on every token, not on gpt turns only."})
+    train_on_prompt: bool = field(
+        default=False, metadata={"help": "Loss on every token, not on gpt turns only."}
+    )
 
 
 @dataclass
@@ -71,12 +76,16 @@ class SftArguments(TrainingArguments):
     plot_loss: bool = field(default=False, metadata={"help": "Draw training_loss.png."})
     overwrite_output_dir: bool = field(
         default=False,
-        metadata={"help": "Start afresh. Without it an unfinished run goes on and a finished one is left alone."},
+        metadata={
+            "help": "Start afresh. Without it an unfinished run goes on and a finished one is left alone."
+        },
     )
     group_by_length: bool = field(
         default=True, metadata={"help": "Batch conversations of similar length: less padding, less time."}
     )
-    warmup_ratio: float = field(default=0.03, metadata={"help": "Share of the steps over which the rate rises."})
+    warmup_ratio: float = field(
+        default=0.03, metadata={"help": "Share of the steps over which the rate rises."}
+    )
     learning_rate: float = field(default=1e-4, metadata={"help": "Peak learning rate of AdamW."})
     lr_scheduler_type: str = field(default="cosine", metadata={"help": "Learning rate schedule."})
     num_train_epochs: float = field(default=3.0, metadata={"help": "Passes over the data."})
@@ -86,13 +95,17 @@ class SftArguments(TrainingArguments):
         default=None,
         metadata={"help": "Recompute activations: less memory, a third more time. Unset: on a GPU only."},
     )
-    report_to: str = field(default="none", metadata={"help": "tensorboard, wandb, ...: needs their packages."})
+    report_to: str = field(
+        default="none", metadata={"help": "tensorboard, wandb, ...: needs their packages."}
+    )
 
     def __post_init__(self):
         on_gpu = torch.cuda.is_available() and not self.use_cpu
         if self.fp16 and not on_gpu:
             warn("--fp16 needs a CUDA GPU: training in float32")
             self.fp16 = False
+        if self.bf16 and not torch.accelerator.is_available():
+            self.use_cpu = True  # transformers wants to be told so before it trains in bfloat16 there
         if self.gradient_checkpointing is None:
             self.gradient_checkpointing = on_gpu
         self.gradient_checkpointing_kwargs = {"use_reentrant": False}
@@ -149,7 +162,9 @@ def _has(name: str) -> bool:
 def _recipe_flags(path: str) -> list[str]:
     recipe = read_json(path)
     if not isinstance(recipe, dict):
-        raise InputError(f"{path}: expected an object of flag names and values, found {type(recipe).__name__}")
+        raise InputError(
+            f"{path}: expected an object of flag names and values, found {type(recipe).__name__}"
+        )
     flags = []
     for name, value in recipe.items():
         if value is None:

@@ -54,7 +54,11 @@ def plot_loss(log_history: list[dict], title: str, path: Path) -> None:
     axes.grid(alpha=0.3)
     rates = axes.twinx()
     rate = rates.plot(
-        steps, [e["learning_rate"] for e in entries], color="tab:orange", linestyle="--", label="learning rate"
+        steps,
+        [e["learning_rate"] for e in entries],
+        color="tab:orange",
+        linestyle="--",
+        label="learning rate",
     )
     rates.set_ylabel("learning rate")
     rates.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))

@@ -24,10 +24,10 @@ def open_run(folder: Path, settings: dict, overwrite: bool) -> None:
             path.unlink(missing_ok=True)
         for path in _checkpoints(folder):
             shutil.rmtree(path)
-    elif (folder / SETTINGS).exists():
+    elif is_finished(folder) or last_checkpoint(folder):
         _compare(read_json(folder / SETTINGS), settings, folder)
         return
-    elif any(folder.iterdir()):
+    elif any(folder.iterdir()) and not (folder / SETTINGS).exists():
         raise InputError(f"{folder}: not empty and no training run; choose another or --overwrite_output_dir")
     write_json(folder / SETTINGS, settings)
 
@@ -60,4 +60,6 @@ def _compare(old: dict, new: dict, folder: Path) -> None:
     changed = [key for key in new if old.get(key) != new[key]]
     if changed:
         what = "; ".join(f"{key} was {old.get(key)}, now {new[key]}" for key in changed)
-        raise InputError(f"{folder}: holds a run with other settings ({what}); --overwrite_output_dir replaces it")
+        raise InputError(
+            f"{folder}: holds a run with other settings ({what}); --overwrite_output_dir replaces it"
+        )

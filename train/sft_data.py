@@ -41,7 +41,9 @@ class EncodingReport:
     skipped: int = 0
 
     def __str__(self) -> str:
-        text = f"{self.conversations} conversations, {self.tokens:,} tokens, {self.trained_tokens:,} with loss"
+        text = (
+            f"{self.conversations} conversations, {self.tokens:,} tokens, {self.trained_tokens:,} with loss"
+        )
         if self.cut:
             text += f"; {self.cut} cut after the last turn that fits"
         if self.skipped:
@@ -160,13 +162,15 @@ def _token_spans(offsets: np.ndarray, spans: list[tuple[int, int]], where: str) 
     for turn, (first, end) in enumerate(found):
         if ends[first - 1] > edges[turn, 0] or ends[end - 1] > edges[turn, 1]:
             raise InputError(
-                f"{where}: conversations[{2 * turn + 1}].value: one token holds an end of this reply and text "
-                "beside it; remove white space at the start of the reply"
+                f"{where}: conversations[{2 * turn + 1}].value: one token holds an end of this reply and "
+                "text beside it; remove white space at the start of the reply"
             )
     return [(int(first), int(end)) for first, end in found]
 
 
-def _example(ids: list[int], replies: list[tuple[int, int]], cutoff_len: int, train_on_prompt: bool) -> dict | None:
+def _example(
+    ids: list[int], replies: list[tuple[int, int]], cutoff_len: int, train_on_prompt: bool
+) -> dict | None:
     if len(ids) > cutoff_len:
         replies = [(first, end) for first, end in replies if end <= cutoff_len]
         if not replies:
@@ -180,7 +184,9 @@ def _example(ids: list[int], replies: list[tuple[int, int]], cutoff_len: int, tr
     return {"input_ids": ids, "labels": labels}
 
 
-def _check_prompts(conversation: Conversation, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate) -> None:
+def _check_prompts(
+    conversation: Conversation, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate
+) -> None:
     """Each prompt's own tokens must begin the whole conversation's: offsets alone do not prove it."""
     text, spans = _text_and_replies(conversation.turns, template)
     encoded = tokenizer(text, return_offsets_mapping=True, verbose=False)
@@ -188,6 +194,6 @@ def _check_prompts(conversation: Conversation, tokenizer: PreTrainedTokenizerBas
     for (start, _), (first, _) in zip(spans, tokens):
         if tokenizer(text[:start], verbose=False)["input_ids"] != encoded["input_ids"][:first]:
             raise InputError(
-                f'the tokenizer splits prompts of template "{template.name}" otherwise than whole conversations '
-                f"({conversation.where}): is it the base model's template?"
+                f'the tokenizer splits prompts of template "{template.name}" otherwise than whole '
+                f"conversations ({conversation.where}): is it the base model's template?"
             )

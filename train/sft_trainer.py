@@ -72,4 +72,6 @@ class SftTrainer(Trainer):
             lengths = [0] * len(lengths)
         batch_size = self.args.train_batch_size * self.args.world_size
         steps = math.ceil(len(lengths) / (batch_size * self.args.gradient_accumulation_steps))
-        return LengthGroupedSampler(lengths, batch_size, self.args.seed, lambda: self.state.global_step // steps)
+        return LengthGroupedSampler(
+            lengths, batch_size, self.args.seed, lambda: self.state.global_step // steps
+        )

@@ -41,14 +41,13 @@ def main() -> None:
     template = get_template(model_args.template)
     files = dataset_files(data_args.dataset, data_args.dataset_dir)
     conversations = read_conversations(files, data_args.max_samples)
-    folder = Path(args.output_dir)
+    folder, first = Path(args.output_dir), args.process_index == 0
     with args.main_process_first():
-        first = args.process_index == 0
         resume_from = args.resume_from_checkpoint
         overwrite = args.overwrite_output_dir and first and not resume_from
         open_run(folder, run_settings(model_args, data_args, args, files), overwrite)
     if is_finished(folder):
-        print(f"{folder}: already trained with these settings, nothing to do (--overwrite_output_dir trains anew)")
+        print(f"{folder}: already trained like this, nothing to do (--overwrite_output_dir trains anew)")
         return
 
     tokenizer, cutoff_len = load_tokenizer(model_args.model_name_or_path, data_args.cutoff_len)
@@ -113,6 +112,8 @@ def load_lora_model(model_args: ModelArguments, args: SftArguments) -> PeftModel
     base = model_args.model_name_or_path
     if Path(base).is_dir():
         base = str(Path(base).resolve())
+        if "peft" in base:
+            warn(f'"{base}" has "peft" in it: the unmodified FastChat worker refuses such a base model')
     dtype = torch.float16 if args.fp16 else torch.bfloat16 if args.bf16 else torch.float32
     set_seed(args.seed)
     try:
@@ -150,7 +151,7 @@ def save(trainer: SftTrainer, metrics: dict, report: EncodingReport) -> None:
     metrics.update(steps=trainer.state.global_step, **vars(report))
     trainer.log_metrics("train", metrics)
     trainer.save_metrics("train", metrics)
-    print(f"Trained {metrics['steps']} steps, mean loss {metrics['train_loss']:.4f}: adapter and logs in {folder}")
+    print(f"Trained {metrics['steps']} steps, loss {metrics['train_loss']:.4f}: adapter and logs in {folder}")
 
 
 if __name__ == "__main__":

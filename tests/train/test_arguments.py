@@ -30,7 +30,11 @@ def seed_flags(base: str, output: str) -> list[str]:
 
 def test_every_flag_of_the_seed_is_accepted(tmp_path, capsys):
     model, data, args = parse_arguments(seed_flags("base", str(tmp_path)))
-    assert (model.model_name_or_path, model.template, model.lora_target) == ("base", "mistral", "q_proj,v_proj")
+    assert (model.model_name_or_path, model.template, model.lora_target) == (
+        "base",
+        "mistral",
+        "q_proj,v_proj",
+    )
     assert (data.dataset, data.dataset_dir, data.cutoff_len) == ("train_data_for_agent", "./data", 2048)
     assert (data.train_on_prompt, args.plot_loss, args.overwrite_output_dir) == (False, True, True)
     assert (args.ddp_timeout, args.save_steps, args.logging_steps) == (180000000, 1000, 1)
@@ -44,6 +48,10 @@ def test_fp16_without_a_gpu_trains_in_float32(required, capsys):
     _, _, args = parse_arguments([*required, "--fp16"])
     assert args.fp16 == torch.cuda.is_available()
     assert ("float32" in capsys.readouterr().err) != torch.cuda.is_available()
+
+
+def test_bf16_works_on_a_cpu_too(required):
+    assert parse_arguments([*required, "--bf16"])[2].bf16
 
 
 @pytest.mark.parametrize("recipe", [None, "lora_sft.json"])
@@ -94,7 +102,9 @@ def test_missing_flags_are_named():
         parse_arguments(["--do_train", "--model_name_or_path", "base"])
 
 
-@pytest.mark.parametrize("content, message", [("[1]", "expected an object"), ("{", "malformed JSON"), (None, "no such file")])
+@pytest.mark.parametrize(
+    "content, message", [("[1]", "expected an object"), ("{", "malformed JSON"), (None, "no such file")]
+)
 def test_bad_recipes(tmp_path, content, message):
     recipe = tmp_path / "recipe.json"
     if content:

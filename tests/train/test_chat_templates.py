@@ -63,7 +63,10 @@ def test_text_is_the_published_format(name):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_tokens_are_those_of_the_published_jinja_template(name, family_tokenizers):
     tokenizer, template = family_tokenizers[name], get_template(name)
-    for messages, text in ((MESSAGES, whole(template, MESSAGES)), (MESSAGES[:3], template.render(MESSAGES[:3]))):
+    for messages, text in (
+        (MESSAGES, whole(template, MESSAGES)),
+        (MESSAGES[:3], template.render(MESSAGES[:3])),
+    ):
         published = tokenizer.apply_chat_template(
             messages,
             chat_template=PUBLISHED_JINJA[name],

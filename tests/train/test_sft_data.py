@@ -10,7 +10,11 @@ from train.sft_data import IGNORE, Conversation, dataset_files, encode_conversat
 
 FAMILIES = sorted(TEMPLATES)
 REPLIES = ["OK", "Thought: é, I need a mug.\nAction: go to cabinet 3", "Action: take mug 1"]
-HUMANS = ["Find a mug.\n", "Your task is to: cool a mug.\n\nTask Knowledge: look around.", "Observation: a mug 1"]
+HUMANS = [
+    "Find a mug.\n",
+    "Your task is to: cool a mug.\n\nTask Knowledge: look around.",
+    "Observation: a mug 1",
+]
 
 
 def conversation(replies=REPLIES, humans=HUMANS, where="file: record 0") -> Conversation:
@@ -66,7 +70,9 @@ def test_training_sees_the_tokens_that_the_server_sees(name, family_tokenizers):
     tokenizer, template = family_tokenizers[name], get_template(name)
     turns = conversation().turns
     [example], _ = encode_conversations([conversation()], tokenizer, template, cutoff_len=2048)
-    assert example["input_ids"] == tokenizer(template.render(messages(turns)) + template.stop_text)["input_ids"]
+    assert (
+        example["input_ids"] == tokenizer(template.render(messages(turns)) + template.stop_text)["input_ids"]
+    )
     for k, run in zip((1, 3, 5), learnt_runs(example)):
         prompt = tokenizer(template.render(messages(turns[:k])))["input_ids"]
         assert example["input_ids"][: len(prompt)] == prompt
@@ -79,7 +85,11 @@ def test_every_cutoff_ends_after_a_whole_reply(name, family_tokenizers):
     long, short = conversation(), conversation(["OK"], ["A"])
     [full, _], _ = encode_conversations([long, short], tokenizer, template, cutoff_len=2048)
     runs = learnt_runs(full)
-    ends = [i + 1 for i, token in enumerate(full["labels"]) if token == tokenizer.convert_tokens_to_ids(template.stop)]
+    ends = [
+        i + 1
+        for i, token in enumerate(full["labels"])
+        if token == tokenizer.convert_tokens_to_ids(template.stop)
+    ]
     for cutoff in range(ends[0] - 1, len(full["input_ids"])):
         fitting = sum(end <= cutoff for end in ends)
         examples, report = encode_conversations([long, short], tokenizer, template, cutoff)
@@ -91,7 +101,9 @@ def test_every_cutoff_ends_after_a_whole_reply(name, family_tokenizers):
 
 def test_nothing_fits(family_tokenizers):
     with pytest.raises(InputError, match="raise --cutoff_len"):
-        encode_conversations([conversation()], family_tokenizers["mistral"], get_template("mistral"), cutoff_len=3)
+        encode_conversations(
+            [conversation()], family_tokenizers["mistral"], get_template("mistral"), cutoff_len=3
+        )
 
 
 def test_train_on_prompt_learns_everything(family_tokenizers):

@@ -1,4 +1,4 @@
-"""Training runs on a small random model: the seed's command, death and resumption, folders that are refused."""
+"""Training runs on a small random model: the seed's command, death and resumption, refused folders."""
 
 import json
 import os
@@ -21,7 +21,12 @@ from train.sft_data import encode_conversations, read_conversations
 from train.sft_trainer import pad_batch
 from train.train_bash import main
 
-TURNS = ["You are an agent.", "OK", "Your task is to: cool a mug.", "Thought: I look.\nAction: go to cabinet 3"]
+TURNS = [
+    "You are an agent.",
+    "OK",
+    "Your task is to: cool a mug.",
+    "Thought: I look.\nAction: go to cabinet 3",
+]
 
 
 @pytest.fixture
@@ -33,7 +38,11 @@ def data_dir(tmp_path) -> Path:
     for i in range(32):
         turns = TURNS + ["Observation: a mug 1.", "Action: take mug 1"] * (i % 3)
         records.append(
-            {"conversations": [{"from": ("human", "gpt")[k % 2], "value": turn} for k, turn in enumerate(turns)]}
+            {
+                "conversations": [
+                    {"from": ("human", "gpt")[k % 2], "value": turn} for k, turn in enumerate(turns)
+                ]
+            }
         )
     (folder / "mugs.json").write_text(json.dumps(records))
     registry = {"train_data_for_agent": {"file_name": "mugs.json", "formatting": "sharegpt"}}
@@ -105,7 +114,9 @@ def test_a_killed_run_goes_on_where_it_was(base_model, data_dir, tmp_path, monke
     argv = flags(base_model, data_dir, killed)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train" / "train_bash.py"), *argv], env=environment, stderr=subprocess.DEVNULL
+        [sys.executable, str(ROOT / "train" / "train_bash.py"), *argv],
+        env=environment,
+        stderr=subprocess.DEVNULL,
     )
     deadline = time.time() + 120
     while not (killed / "checkpoint-12" / "trainer_state.json").exists() and time.time() < deadline:
@@ -125,7 +136,9 @@ def test_a_killed_run_goes_on_where_it_was(base_model, data_dir, tmp_path, monke
     train(monkeypatch, argv)  # finished: left alone
     assert "nothing to do" in capsys.readouterr().out
     assert (killed / "adapter_model.safetensors").stat().st_mtime_ns == stamp
-    assert "learning_rate was 0.001, now 0.5" in refused(monkeypatch, capsys, argv + ["--learning_rate", "0.5"])
+    assert "learning_rate was 0.001, now 0.5" in refused(
+        monkeypatch, capsys, argv + ["--learning_rate", "0.5"]
+    )
 
     train(monkeypatch, argv + ["--max_steps", "2", "--overwrite_output_dir"])
     assert list(losses(killed)) == [1, 2]
@@ -145,9 +158,14 @@ def test_bad_input_ends_before_a_model_is_loaded(data_dir, tmp_path, monkeypatch
     assert message in refused(monkeypatch, capsys, flags("/no/base", data_dir, tmp_path / "out", **changes))
 
 
-def test_lora_target_that_the_model_lacks(base_model, data_dir, tmp_path, monkeypatch, capsys):
-    argv = flags(base_model, data_dir, tmp_path / "out", lora_target="query_key_value")
-    assert '--lora_target "query_key_value"' in refused(monkeypatch, capsys, argv)
+def test_a_mended_command_may_use_the_folder_of_one_that_failed(
+    base_model, data_dir, tmp_path, monkeypatch, capsys
+):
+    argv = flags(base_model, data_dir, tmp_path / "out", max_steps=1)
+    refusal = refused(monkeypatch, capsys, [*argv, "--lora_target", "query_key_value"])
+    assert '--lora_target "query_key_value"' in refusal
+    train(monkeypatch, argv)
+    assert "Trained 1 steps" in capsys.readouterr().out
 
 
 def test_a_folder_with_other_files_is_left_alone(base_model, data_dir, tmp_path, monkeypatch, capsys):
