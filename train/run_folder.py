@@ -24,11 +24,11 @@ def open_run(folder: Path, settings: dict, overwrite: bool) -> None:
             path.unlink(missing_ok=True)
         for path in _checkpoints(folder):
             shutil.rmtree(path)
+    elif any(folder.iterdir()) and not (folder / SETTINGS).exists():
+        raise InputError(f"{folder}: not empty and no run of this script; choose another or --overwrite_output_dir")
     elif is_finished(folder) or last_checkpoint(folder):
         _compare(read_json(folder / SETTINGS), settings, folder)
         return
-    elif any(folder.iterdir()) and not (folder / SETTINGS).exists():
-        raise InputError(f"{folder}: not empty and no training run; choose another or --overwrite_output_dir")
     write_json(folder / SETTINGS, settings)
 
 
