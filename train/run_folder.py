@@ -25,7 +25,9 @@ def open_run(folder: Path, settings: dict, overwrite: bool) -> None:
         for path in _checkpoints(folder):
             shutil.rmtree(path)
     elif any(folder.iterdir()) and not (folder / SETTINGS).exists():
-        raise InputError(f"{folder}: not empty and no run of this script; choose another or --overwrite_output_dir")
+        raise InputError(
+            f"{folder}: not empty, no run of this script; choose another or --overwrite_output_dir"
+        )
     elif is_finished(folder) or last_checkpoint(folder):
         _compare(read_json(folder / SETTINGS), settings, folder)
         return

@@ -172,4 +172,4 @@ def test_a_folder_with_other_files_is_left_alone(base_model, data_dir, tmp_path,
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("")
     message = refused(monkeypatch, capsys, flags(base_model, data_dir, tmp_path / "out"))
-    assert "out: not empty and no run of this script" in message
+    assert "out: not empty, no run of this script" in message
