@@ -31,11 +31,13 @@ def score_candidates(engine: Engine, model: str | None, prompt: str, candidates:
     """
     adapter = engine.adapter_of(model)
     prompt_ids = engine.encode_prompt(prompt)
-    branches = [_branch(engine, prompt, prompt_ids, candidate) for candidate in candidates]
-    if not branches:
-        raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, "no candidates to score")
-    for branch, candidate in zip(branches, candidates):
-        engine.check_fits(branch.boundary + len(branch.tokens), f'the prompt and candidate "{candidate}"')
+    if not candidates or not all(isinstance(c, str) and c for c in candidates):
+        text = f"candidates must be non-empty strings, at least one: {candidates!r}"
+        raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, text)
+    branches = []
+    for candidate, ids in zip(candidates, tokenise_after(engine.tokenizer, prompt, prompt_ids, candidates)):
+        engine.check_fits(len(ids), f'the prompt and candidate "{candidate}"')
+        branches.append(_branch(prompt_ids, ids))
 
     stem = prompt_ids[: max(branch.boundary for branch in branches)]
     # the rows that score first tokens must be computed now
@@ -51,14 +53,30 @@ def score_candidates(engine: Engine, model: str | None, prompt: str, candidates:
     return {"scores": [tree.score(branch, logprobs) for branch in branches], "usage": usage}
 
 
-def _branch(engine, prompt, prompt_ids, candidate):
-    if not isinstance(candidate, str) or not candidate:
-        text = f"candidate {candidate!r} is not a non-empty string"
-        raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, text)
-    ids = engine.tokenizer(prompt + candidate).input_ids
+def tokenise_after(
+    tokenizer, prompt: str, prompt_ids: list[int], candidates: list[str]
+) -> list[list[int]]:
+    """Token ids of ``prompt + candidate`` for each candidate.
+
+    Special tokens split a text before anything else happens to it, so what stands before the prompt's last
+    one (nearly all of a dialogue) is not tokenised again. Where the prompt itself does not come out the same that
+    way, or nothing follows its last special token, everything is.
+    """
+    special_ids = set(tokenizer.all_special_ids)
+    last = max((place for place, token in enumerate(prompt_ids) if token in special_ids), default=None)
+    if last is not None:
+        _, special, tail = prompt.rpartition(tokenizer.convert_ids_to_tokens(prompt_ids[last]))
+        head = prompt_ids[: last + 1]
+        plain, *ends = tokenizer([tail, *(tail + c for c in candidates)], add_special_tokens=False).input_ids
+        if special and tail and head + plain == prompt_ids:
+            return [head + end for end in ends]
+    return tokenizer([prompt + candidate for candidate in candidates]).input_ids
+
+
+def _branch(prompt_ids, ids):
     boundary = min(common_prefix(np.asarray(prompt_ids), np.asarray(ids)), len(ids) - 1)
     if boundary == 0:
-        raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, f"nothing precedes candidate {candidate!r}")
+        raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, "nothing precedes the candidates")
     return _Branch(boundary, ids[boundary:])
 
 

@@ -173,7 +173,7 @@ def test_a_prompt_beyond_the_context_is_refused(served):
 
 @pytest.mark.parametrize("request_fields, code, said", [
     ({"model": "nobody"}, ErrorCode.INVALID_MODEL, "agent_model, world_model, base"),
-    ({"candidates": []}, ErrorCode.VALIDATION_TYPE_ERROR, "no candidates"),
+    ({"candidates": []}, ErrorCode.VALIDATION_TYPE_ERROR, "at least one"),
     ({"candidates": [""]}, ErrorCode.VALIDATION_TYPE_ERROR, "non-empty"),
     ({"prompt": 7}, ErrorCode.INTERNAL_ERROR, "Error"),
 ])
