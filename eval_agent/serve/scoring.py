@@ -59,8 +59,8 @@ def tokenise_after(
     """Token ids of ``prompt + candidate`` for each candidate.
 
     Special tokens split a text before anything else happens to it, so what stands before the prompt's last
-    one (nearly all of a dialogue) is not tokenised again. Where the prompt itself does not come out the same that
-    way, or nothing follows its last special token, everything is.
+    one (nearly all of a dialogue) is not tokenised again. Where the prompt itself does not come out the same
+    that way, or nothing follows its last special token, everything is.
     """
     special_ids = set(tokenizer.all_special_ids)
     last = max((place for place, token in enumerate(prompt_ids) if token in special_ids), default=None)

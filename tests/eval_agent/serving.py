@@ -78,7 +78,7 @@ class Servers:
 
     def stop(self) -> None:
         for server in self.started:
-            server.process.kill()  # a thread of FastChat's controller outlives SIGTERM
+            server.process.kill()
             server.process.wait()
 
 
