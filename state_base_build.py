@@ -16,6 +16,7 @@ from eval_agent.files import read_records, write_json
 from eval_agent.knowledge.encoders import DEFAULT_CONTROLLER, load_encoder
 from eval_agent.knowledge.state_base import build_cache, make_triplets
 
+EMBEDDED_BASE = "data/tiny-mistral"
 CONFIGS = Path(__file__).resolve().parent / "configs" / "task"
 
 
@@ -53,6 +54,9 @@ def main() -> None:
     args = parse_arguments()
     section = load_task_config(args.exp_config, CONFIGS)["state_base"]
     name, model = args.encoder or section["encoder"], args.encoder_model or section["encoder_model"]
+    if name == "wkm-embedding" and model is None:
+        model = EMBEDDED_BASE
+        print(f"encoder: input embeddings of {model} (--encoder_model names your world model instead)")
     if args.state_file_path:
         triplets = make_triplets(read_records(args.state_file_path), args.state_file_path)
         write_json(args.state_action_pair_path, triplets)

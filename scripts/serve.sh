@@ -21,7 +21,7 @@ start() {
     done
     python -m eval_agent.serve.model_worker --host 127.0.0.1 --port 21020 --controller-address \
         http://localhost:21001 --worker-address http://localhost:21020 "${models[@]}" \
-        ${DEVICE:+--device "$DEVICE"} > "$OUT/logs/worker.out" 2>&1 &
+        --device "$DEVICE" > "$OUT/logs/worker.out" 2>&1 &
     echo $! >> "$pids"
     wait_until_served "$@"
 }

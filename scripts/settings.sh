@@ -14,6 +14,7 @@ ACCELERATE=${ACCELERATE:-configs/accelerate/single_config.yaml}
 KNOWLEDGE_MODEL=${KNOWLEDGE_MODEL:-rules}                    # or a model of an OpenAI-compatible endpoint
 TRAJECTORIES=${TRAJECTORIES:-}                               # published expert trajectories, if any
 TRAIN_LIMIT=${TRAIN_LIMIT:-}                                 # so many train games only
+DEVICE=${DEVICE:-$(command -v nvidia-smi > /dev/null && echo cuda || echo cpu)}
 NUM_WORKERS=${NUM_WORKERS:-2}                                # episodes side by side
 OUT=${OUT:-outputs/quickstart}
 STATE_BASE=${STATE_BASE:-$OUT/state_base}

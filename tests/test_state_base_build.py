@@ -64,11 +64,16 @@ def test_from_published_triplets(build, base_model, tmp_path):
     assert StateBase.load(tmp_path / "cache", encoder).next_actions("y", "look", 3000) == ["search"]
 
 
+def test_the_three_flags_of_the_release_are_enough(build, known_pairs, tmp_path):
+    assert build("--state_file_path", known_pairs) == 0
+    assert recorded_encoder_model(tmp_path / "cache").endswith("data/tiny-mistral")
+
+
 def test_bad_input_is_named(build, known_pairs, base_model, tmp_path, capsys):
     assert build("--encoder_model", base_model) == 2
     assert "triplets.json: no such file; give --state_file_path" in capsys.readouterr().err
-    assert build("--state_file_path", known_pairs) == 2
-    assert "encoder wkm-embedding needs encoder_model" in capsys.readouterr().err
+    assert build("--state_file_path", known_pairs, "--encoder", "wkm-hidden") == 2
+    assert "encoder wkm-hidden needs encoder_model" in capsys.readouterr().err
     assert build("--state_file_path", known_pairs, "--exp_config", "alfred") == 2
     assert "no such config" in capsys.readouterr().err
     pairs = make_pairs()

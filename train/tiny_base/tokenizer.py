@@ -45,5 +45,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, context_length: int) 
         additional_special_tokens=[INST, INST_END],
         model_max_length=context_length,
         clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
         chat_template=_CHAT_FORMAT,
     )
