@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--agent_path", default="configs/model", help="folder of model configs")
     parser.add_argument("--output_dir", default="outputs")
     parser.add_argument("--override", action="store_true", help="play the tasks again that have a result")
-    parser.add_argument("--limit", type=_positive, help="only the first LIMIT tasks")
+    parser.add_argument("--limit", type=_positive, help="so many tasks, evenly of each type")
     parser.add_argument("--num_workers", type=_positive, default=1, help="episodes played side by side")
     parser.add_argument("--gamma", type=float, help="in place of the config's planner.gamma")
     parser.add_argument("--state_base", help="in place of the config's state_base.path")

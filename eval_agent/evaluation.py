@@ -18,7 +18,7 @@ from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
 from eval_agent.loop import Agent, WorldModel, run_episode
 from eval_agent.report.summary import summarize, summarize_by_type
 from eval_agent.results import RUN, SUMMARY, check_run, clear_run, episode_path, is_finished, read_episodes
-from eval_agent.tasks import Task, canonical_split, load_tasks
+from eval_agent.tasks import Task, canonical_split, choose_evenly, load_tasks
 from eval_agent.trajectory import ACTION
 
 # so many episodes in a row lost for technical reasons: what they all need is gone
@@ -60,7 +60,7 @@ class Evaluation:
         Raises InputError, before the first episode, for anything that a person has to mend.
         """
         settings = self.settings()
-        tasks = load_tasks(self.task_config, self.split)[:limit]
+        tasks = choose_evenly(load_tasks(self.task_config, self.split), limit)
         ProcessEnv(self.task_config["env"])  # starts nothing yet; a wrong class shows here
         if not override:
             check_run(self.folder, settings)
