@@ -155,6 +155,13 @@ class Household:
         return self.holding is not None and type_of(self.holding) == self.goal.object
 
     @property
+    def wanted(self) -> str | None:
+        """The type of object to find next: the goal's, or the lamp once that is in hand; None to deliver it."""
+        if not self.holds_goal_object:
+            return self.goal.object
+        return self.goal.target if self.goal.kind == "examine" else None
+
+    @property
     def needs_treatment(self) -> bool:
         """Whether the goal object in hand still has to be cleaned, heated or cooled."""
         return self.holds_goal_object and self.goal.kind in APPLIANCES and self.holding not in self.treated

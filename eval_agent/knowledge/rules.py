@@ -92,20 +92,18 @@ def _hand(house: Household) -> str:
 
 
 def _progress(house: Household) -> list[str]:
-    goal, parts = house.goal, []
-    if goal.kind == "two" and house.placed:
+    parts = []
+    if house.goal.kind == "two" and house.placed:
         parts.append(f"The {house.placed[0][0]} is placed in/on the {house.placed[0][1]}.")
-    wanted = goal.object
-    if house.holds_goal_object:
-        if goal.kind != "examine":
-            return parts
-        wanted = goal.target
-    seen = house.find(wanted)
+    if house.wanted is None:
+        return parts
+    parts.append(f"I need a {house.wanted}.")
+    seen = house.find(house.wanted)
     if seen:
         name, place = seen[0]
         parts.append(f"I see the {name} here." if place == house.place else f"The {name} is at the {place}.")
     else:
-        parts.append(f"No {wanted} found yet. {_checked(house)}")
+        parts.append(f"None found yet. {_checked(house)}")
     return parts
 
 

@@ -12,12 +12,21 @@ def thought(task: str, history: list[tuple[str, str]], action: str) -> str:
 
 
 def thought_in(house: Household, action: str) -> str:
-    """As :func:`thought`, from the state of knowledge."""
+    """As :func:`thought`, from the state of knowledge: what is held or needed first, then the reason."""
+    parts = []
+    if house.holding:
+        parts.append(f"I hold the {house.holding}.")
+    wanted = house.wanted
+    if wanted:
+        parts.append(f"I need a {wanted}.")
     verb, _, rest = action.partition(" ")
-    goal = house.goal
-    name = rest.split(" from ")[0].split(" in/on ")[0].split(" with ")[0]
     if verb == "go":
-        return _why_go(house, rest.removeprefix("to "))
+        return " ".join([*parts, _why_go(house, wanted, rest.removeprefix("to "))])
+    return " ".join([*parts, _why(house, verb, rest)])
+
+
+def _why(house: Household, verb: str, rest: str) -> str:
+    name = rest.split(" from ")[0].split(" in/on ")[0].split(" with ")[0]
     if verb == "open":
         return f"The {rest} is closed. I open it."
     if verb == "close":
@@ -25,27 +34,25 @@ def thought_in(house: Household, action: str) -> str:
     if verb == "take":
         return f"I see the {name} here. I take it."
     if verb == "put":
-        return f"I hold the {name} and this is a {goal.target}. I put it here."
+        return f"This is a {type_of(rest.partition(' in/on ')[2])}. I put it here."
     if verb in APPLIANCES:
-        return f"I make the {name} {TREATED[verb]} with the {type_of(rest.partition(' with ')[2])}."
+        return f"I make it {TREATED[verb]} with the {type_of(rest.partition(' with ')[2])}."
     if verb == "use":
-        return f"I hold the {goal.object} at the {type_of(rest)}. I turn it on."
+        return f"I see the {rest} here. I turn it on."
     if verb == "examine":
         return f"The {rest} is within reach. I look at it from here."
     return "I look around to see what I have missed."
 
 
-def _why_go(house: Household, place: str) -> str:
+def _why_go(house: Household, wanted: str | None, place: str) -> str:
     goal = house.goal
-    if house.holds_goal_object:
+    if wanted is None:
         if house.needs_treatment and type_of(place) == APPLIANCES[goal.kind]:
-            return f"I hold the {house.holding}. I have to {goal.kind} it at the {place}."
-        if goal.kind != "examine" and not house.needs_treatment and type_of(place) == goal.target:
-            return f"The {house.holding} is ready. I bring it to the {place}."
-    wanted = goal.target if house.holds_goal_object and goal.kind == "examine" else goal.object
+            return f"I have to {goal.kind} it at the {place}."
+        return f"I bring it to the {place}."
     seen = [name for name, where in house.find(wanted) if where == place]
     if seen:
         return f"I saw the {seen[0]} at the {place}. I go there."
     if place in house.visited:
-        return f"I still need a {wanted}. I go to the {place} again."
-    return f"I still need a {wanted}. I have not checked the {place}."
+        return f"I go to the {place} again."
+    return f"I have not checked the {place}."

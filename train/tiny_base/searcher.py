@@ -1,7 +1,8 @@
 """An expert that searches: it knows where things tend to be, not where they are.
 
 At each step it acts on the same state of knowledge that the text gives the agent, so what it does can be
-learnt from the text. Places are checked in the order of the chance of success per step they cost.
+learnt from the text. Kinds of places are checked in the order of how often such objects are there, per
+step that a look costs, and places of one kind by their numbers.
 """
 
 from collections import Counter
@@ -50,14 +51,13 @@ class Searcher:
         return f"go to {self._most_promising(house, kind, left)}" if left else "look"
 
     def _most_promising(self, house: Household, kind: str, left: list[str]) -> str:
-        counts = Counter(type_of(place) for place in house.receptacles)
         hinted = self.hints.get(kind, [])
 
         def merit(place: str) -> tuple:
             place_kind = type_of(place)
-            chance = self.habits[kind][place_kind] / counts[place_kind]
             steps = 2 if place_kind in self.openable else 1
-            return place_kind in hinted, chance / steps, place_kind, -int(place.rsplit(" ", 1)[1])
+            chance = self.habits[kind][place_kind] / steps
+            return place_kind in hinted, chance, place_kind, -int(place.rsplit(" ", 1)[1])
 
         return max(left, key=merit)
 

@@ -51,9 +51,9 @@ def test_state_knowledge_follows_the_episode():
     told = [rules.state_knowledge(TASK, TOUR[:count]) for count in range(len(TOUR) + 1)]
     assert told[0] == (
         "State Knowledge: The task is to put a clean mug in cabinet. I am in the middle of the room. "
-        "I hold nothing. No mug found yet. I have checked nothing."
+        "I hold nothing. I need a mug. None found yet. I have checked nothing."
     )
-    assert told[1].endswith("I am at the countertop 1. I hold nothing. I see the mug 2 here.")
+    assert told[1].endswith("I am at the countertop 1. I hold nothing. I need a mug. I see the mug 2 here.")
     assert told[2].endswith("I hold the mug 2, not clean yet.")
     assert told[4].endswith("I am at the sinkbasin 1. I hold the mug 2, which is clean.")
     assert "I am at the cabinet 1, which is closed." in told[5]
@@ -84,11 +84,11 @@ def test_task_knowledge_names_the_place_and_the_wasted_search():
 def test_thoughts_give_the_reason_for_each_action():
     told = [thoughts.thought(TASK, TOUR[:count], action) for count, (action, _) in enumerate(TOUR)]
     assert told == [
-        "I still need a mug. I have not checked the countertop 1.",
-        "I see the mug 2 here. I take it.",
+        "I need a mug. I have not checked the countertop 1.",
+        "I need a mug. I see the mug 2 here. I take it.",
         "I hold the mug 2. I have to clean it at the sinkbasin 1.",
-        "I make the mug 2 clean with the sinkbasin.",
-        "The mug 2 is ready. I bring it to the cabinet 1.",
-        "The cabinet 1 is closed. I open it.",
-        "I hold the mug 2 and this is a cabinet. I put it here.",
+        "I hold the mug 2. I make it clean with the sinkbasin.",
+        "I hold the mug 2. I bring it to the cabinet 1.",
+        "I hold the mug 2. The cabinet 1 is closed. I open it.",
+        "I hold the mug 2. This is a cabinet. I put it here.",
     ]
