@@ -1,0 +1,39 @@
+"""Pre-training: the learning rate over time, and going on from a saved state."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from train.tiny_base.pretrain import Pretraining
+
+RECIPE = {"learning_rate": 0.01, "weight_decay": 0.0, "warmup": 0.1, "decay": 0.5, "seed": 0,
+          "stages": [{"minutes": 1}, {"minutes": 1}]}
+
+
+def start(base_model, folder) -> Pretraining:
+    return Pretraining(AutoModelForCausalLM.from_pretrained(base_model), RECIPE, folder / "state.pt")
+
+
+def test_the_learning_rate_warms_up_stays_and_falls_to_zero(base_model, tmp_path):
+    training = start(base_model, tmp_path)
+    rates = []
+    for training.seconds in (0, 6, 12, 60, 90, 120):
+        rates.append(training.rate())
+    assert rates == pytest.approx([0, 0.5, 1, 1, 0.5, 0])
+
+
+def test_it_goes_on_from_its_saved_state(base_model, tmp_path):
+    first = start(base_model, tmp_path)
+    ids = torch.arange(20)[None]
+    first.model(input_ids=ids, labels=ids).loss.backward()
+    for optimizer in first.optimizers:
+        optimizer.step()
+    first.seconds = 33.0
+    first._save()
+
+    second = start(base_model, tmp_path)
+    assert second.seconds == 33.0
+    for old, new in zip(first.model.parameters(), second.model.parameters()):
+        assert torch.equal(old, new)
+    momentum = [state["momentum_buffer"] for state in second.optimizers[0].state.values()]
+    assert momentum and all(buffer.abs().sum() > 0 for buffer in momentum)
