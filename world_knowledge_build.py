@@ -6,16 +6,25 @@
         --gen state_knowledge --model_name rules --output_path outputs/pairs_state.json
 
 --model_name rules reads the knowledge off the trajectories (ALFWorld only, offline, deterministic). Any other
-name is a model behind the OpenAI-compatible endpoint --api_base (its key: $OPENAI_API_KEY, else EMPTY). A
-killed run goes on where it was: finished answers stay in OUTPUT_PATH.journal.jsonl until the output is whole.
+name is a model behind the OpenAI-compatible endpoint --api_base (its key: $OPENAI_API_KEY, else EMPTY).
+
+Every answer is kept at once in OUTPUT_PATH.journal.jsonl: a run that was killed goes on where it was, and one
+that was finished asks for nothing again. Records that stay without knowledge are left out of the output and
+listed in OUTPUT_PATH.rejects.jsonl. Exit code 0 where every record has its knowledge, 1 where some were
+rejected, 2 for bad input or an endpoint that cannot answer.
 """
 
 import argparse
+import json
+import sys
+from pathlib import Path
 
 from eval_agent.errors import exit_on_input_error
-from eval_agent.files import read_records, write_json
+from eval_agent.files import read_records, write_json, write_text
 from eval_agent.knowledge.journal import Journal
-from eval_agent.knowledge.synthesis import GENS, TASKS, add_knowledge, check_pairs, load_synthesizer
+from eval_agent.knowledge.synthesis import (
+    GENS, TASKS, Knowledge, Synthesizer, add_knowledge, check_pairs, load_synthesizer,
+)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -31,25 +40,60 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--temperature", type=float, help="default: 0.5 for task knowledge (the paper), 0 for state"
     )
+    parser.add_argument("--concurrency", type=positive, default=16, help="records at once (%(default)s)")
+    parser.add_argument(
+        "--max_attempts", type=positive, default=4, help="answers until a well-formed one (%(default)s)"
+    )
+    parser.add_argument("--timeout", type=float, default=300, help="seconds for one answer (%(default)s)")
     return parser.parse_args()
 
 
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("expected a positive whole number")
+    return number
+
+
 @exit_on_input_error
-def main() -> None:
+def main() -> int:
     args = parse_arguments()
     pairs = read_records(args.dataset_path)
     check_pairs(pairs, args.gen, args.dataset_path)
-    synthesizer = load_synthesizer(args.task, args.model_name, args.api_base, args.temperature)
+    synthesizer = load_synthesizer(
+        args.task, args.model_name, args.api_base, args.temperature, args.max_attempts, args.timeout
+    )
     made_by = {"task": args.task, "model_name": args.model_name, "temperature": args.temperature}
     journal = Journal(f"{args.output_path}.journal.jsonl")
     try:
-        pairs, made = add_knowledge(pairs, args.gen, synthesizer, made_by, journal, args.dataset_path)
+        result = add_knowledge(
+            pairs, args.gen, synthesizer, made_by, journal, args.dataset_path, args.concurrency
+        )
     finally:
         journal.close()
-    write_json(args.output_path, pairs)
-    journal.remove()
-    print(f"{args.gen} of {len(pairs)} pairs ({made} answers made now) written to {args.output_path}")
+    write_json(args.output_path, result.pairs)
+    _write_rejects(result, Path(f"{args.output_path}.rejects.jsonl"))
+    _report(args, len(pairs), result, synthesizer)
+    return 1 if result.rejects else 0
+
+
+def _write_rejects(result: Knowledge, path: Path) -> None:
+    if result.rejects:
+        write_text(path, "".join(json.dumps(reject, ensure_ascii=False) + "\n" for reject in result.rejects))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _report(args: argparse.Namespace, total: int, result: Knowledge, synthesizer: Synthesizer) -> None:
+    print(f"{args.gen} of {len(result.pairs)} of {total} pairs written to {args.output_path}: {result.made} "
+          f"answers made now, {result.kept} from before")
+    asked = result.made + synthesizer.malformed
+    if synthesizer.malformed:
+        print(f"asked again because malformed: {synthesizer.malformed} of {asked + len(result.rejects)} answers")
+    if result.rejects:
+        print(f"{len(result.rejects)} records stayed without, see {args.output_path}.rejects.jsonl; the same "
+              "command asks for these only")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

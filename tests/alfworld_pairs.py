@@ -66,7 +66,6 @@ def run_main(module, monkeypatch, *arguments) -> int:
     """Run ``module.main`` with these command line arguments and give its exit code."""
     monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
     try:
-        module.main()
+        return module.main() or 0
     except SystemExit as end:
         return end.code
-    return 0

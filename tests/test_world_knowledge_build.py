@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import tenacity
 
 import world_knowledge_build
 from alfworld_pairs import answered_turns, make_pairs, run_main
@@ -21,7 +22,10 @@ TASK_ANSWER = "Task Knowledge: When you search, you should look. The action work
 
 
 class Endpoint(ThreadingHTTPServer):
-    """/v1/models and /v1/chat/completions; ``answer(messages)``: a text, or a (status, message) error."""
+    """/v1/models and /v1/chat/completions; ``answer(messages)``: a text, or a (status, message) error.
+
+    An answer of None drops the connection. ``most`` is the number of requests that were in flight at once.
+    """
 
     daemon_threads = True
 
@@ -29,6 +33,8 @@ class Endpoint(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answer = answer
         self.requests: list[dict] = []
+        self.lock = threading.Lock()
+        self.now = self.most = 0
         self.address = f"http://127.0.0.1:{self.server_port}/v1"
 
 
@@ -42,8 +48,15 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         assert self.path == "/v1/chat/completions"
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append(request)
+        with self.server.lock:
+            self.server.requests.append(request)
+            self.server.now += 1
+            self.server.most = max(self.server.most, self.server.now)
         answer = self.server.answer(request["messages"])
+        with self.server.lock:
+            self.server.now -= 1
+        if answer is None:
+            return self.connection.close()
         if isinstance(answer, tuple):
             return self.reply(answer[0], {"error": {"message": answer[1]}})
         choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
@@ -114,7 +127,7 @@ def test_both_kinds_by_rule_in_either_order(paths, tmp_path, build, order, capsy
     between, end = tmp_path / "between.json", tmp_path / "end.json"
     assert build(paths[0], between, order[0]) == 0
     assert build(between, end, order[1]) == 0
-    assert f"{order[1]} of 2 pairs" in capsys.readouterr().out
+    assert f"{order[1]} of 2 of 2 pairs" in capsys.readouterr().out
     pairs = read_json(end)
     for pair in pairs:
         assert pair.pop("task_knowledge").startswith("Task Knowledge: When ")
@@ -123,12 +136,14 @@ def test_both_kinds_by_rule_in_either_order(paths, tmp_path, build, order, capsy
         assert all(text.startswith("State Knowledge: ") and "\n" not in text for text in known)
         assert len(set(known)) == len(turns)
     assert pairs == make_pairs()  # all else is as it was
-    assert not list(tmp_path.glob("*.journal.jsonl"))
+    assert build(between, end, order[1]) == 0
+    assert "0 answers made now" in capsys.readouterr().out
 
 
 def test_a_language_model_is_asked_with_the_prompt_and_the_papers_limits(paths, build, serve):
     endpoint = serve(lambda messages: f"Of course.\n{TASK_ANSWER}\n")
-    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 0
+    arguments = ("task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--concurrency", 1)
+    assert build(*paths, *arguments) == 0
     assert [pair["task_knowledge"] for pair in read_json(paths[1])] == [TASK_ANSWER] * 2
     request = endpoint.requests[0]
     assert (request["temperature"], request["max_tokens"], request["model"]) == (0.5, 512, "tiny")
@@ -139,7 +154,8 @@ def test_a_language_model_is_asked_with_the_prompt_and_the_papers_limits(paths, 
 
 def test_state_knowledge_is_asked_with_the_history_before_the_action(paths, build, serve):
     endpoint = serve(lambda messages: f"State Knowledge: I have read {len(messages[0]['content'])} letters.")
-    assert build(*paths, "state_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 0
+    arguments = ("state_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--concurrency", 1)
+    assert build(*paths, *arguments) == 0
     assert len(endpoint.requests) == 12
     assert {(request["temperature"], request["max_tokens"]) for request in endpoint.requests} == {(0.0, 128)}
     first, second = (
@@ -150,16 +166,18 @@ def test_state_knowledge_is_asked_with_the_history_before_the_action(paths, buil
     assert "take mug 1" not in second
 
 
-def test_a_malformed_answer_is_asked_for_again(paths, build, serve):
+def test_a_malformed_answer_is_asked_for_again(paths, build, serve, capsys):
     def answer(messages):
         return "I would look around." if len(messages) == 1 else TASK_ANSWER
 
     endpoint = serve(answer)
-    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 0
+    arguments = ("task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--concurrency", 1)
+    assert build(*paths, *arguments) == 0
     assert [len(request["messages"]) for request in endpoint.requests] == [1, 3] * 2
+    assert "asked again because malformed: 2 of 4 answers" in capsys.readouterr().out
 
 
-def test_requests_that_stay_without_knowledge_are_listed_and_the_rest_is_kept(paths, build, serve, capsys):
+def test_records_that_stay_without_knowledge_are_rejected_and_the_others_written(paths, build, serve, capsys):
     stubborn = True
 
     def answer(messages):
@@ -168,50 +186,152 @@ def test_requests_that_stay_without_knowledge_are_listed_and_the_rest_is_kept(pa
 
     endpoint = serve(answer)
     arguments = (*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address)
-    assert build(*arguments) == 2
-    message = capsys.readouterr().err
-    assert (
-        "1 requests stayed without knowledge" in message
-        and "pairs.json: record 1: 4 malformed answers" in message
-    )
-    assert len(endpoint.requests) == 1 + 4 and not paths[1].exists()
+    rejects = Path(f"{paths[1]}.rejects.jsonl")
+    assert build(*arguments, "--max_attempts", 3) == 1
+    output = capsys.readouterr().out
+    assert "task_knowledge of 1 of 2 pairs" in output and "1 records stayed without" in output
+    assert [pair["chosen"]["id"] for pair in read_json(paths[1])] == ["mug"]
+    (reject,) = map(json.loads, rejects.read_text().splitlines())
+    assert reject["record"] == 1 and reject["where"].endswith("pairs.json: record 1")
+    assert reject["reason"].startswith("3 malformed answers; the last one: The answer does not begin with")
+    assert len(endpoint.requests) == 1 + 3
     stubborn = False
     assert build(*arguments) == 0
-    assert len(endpoint.requests) == 6  # the finished one is not asked for again
+    assert len(endpoint.requests) == 5  # the finished one is not asked for again
+    assert len(read_json(paths[1])) == 2 and not rejects.exists()
 
 
-def test_a_refused_prompt_is_that_records_failure(paths, build, serve, capsys):
-    endpoint = serve(lambda messages: (400, "maximum context length is 10 tokens"))
-    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 2
-    message = capsys.readouterr().err
-    assert (
-        "2 requests stayed without knowledge" in message and "maximum context length is 10 tokens" in message
-    )
+def test_records_are_worked_on_side_by_side(paths, build, serve):
+    def answer(messages):
+        time.sleep(0.2)
+        return f"State Knowledge: I have read {len(messages[0]['content'])} letters."
+
+    write_json(paths[0], [{**pair, "split": n} for n in range(4) for pair in make_pairs()])
+    endpoint = serve(answer)
+    arguments = ("state_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--concurrency", 4)
+    assert build(*paths, *arguments) == 0
+    assert endpoint.most == 4
+    # of one trajectory, no two steps at once: each was asked for with one step more than the one before
+    lengths = [len(request["messages"][0]["content"]) for request in endpoint.requests]
+    assert max(lengths[:4]) < min(lengths[4:8])
 
 
-def test_a_failing_endpoint_ends_the_run_and_keeps_what_is_finished(paths, build, serve, capsys):
-    endpoint = serve(
-        lambda messages: TASK_ANSWER if "clean mug" in messages[0]["content"] else (401, "key expired")
-    )
+@pytest.fixture
+def hasty(monkeypatch):
+    """Faults are retried at once, three times in all."""
+    from eval_agent.knowledge import llm
+
+    monkeypatch.setattr(llm, "_WAIT", tenacity.wait_none())
+    monkeypatch.setattr(llm, "_TRIES", 3)
+
+
+@pytest.mark.parametrize("fault", [(429, "slow down"), (500, "oops"), (503, "starting"), None])
+def test_a_fault_that_passes_is_waited_for(paths, build, serve, fault):
+    faults = [fault] * 2
+    endpoint = serve(lambda messages: faults.pop() if faults else TASK_ANSWER)
+    started = time.monotonic()
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 0
+    assert len(endpoint.requests) == 4 and len(read_json(paths[1])) == 2
+    assert time.monotonic() - started < 30
+
+
+def test_an_answer_that_takes_too_long_is_asked_for_again(paths, build, serve):
+    seconds = [3.0]
+
+    def answer(messages):
+        time.sleep(seconds.pop() if seconds else 0)
+        return TASK_ANSWER
+
+    endpoint = serve(answer)
+    arguments = ("task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--timeout", 1)
+    assert build(*paths, *arguments) == 0
+    assert len(endpoint.requests) == 3
+
+
+def test_a_fault_that_stays_rejects_the_record(paths, build, serve, hasty):
+    endpoint = serve(lambda messages: TASK_ANSWER if "clean mug" in messages[0]["content"] else (500, "oops"))
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 1
+    (reject,) = map(json.loads, Path(f"{paths[1]}.rejects.jsonl").read_text().splitlines())
+    assert reject["record"] == 1 and reject["reason"].startswith("failed 3 times, the last time: ")
+    assert "oops" in reject["reason"] and len(endpoint.requests) == 1 + 3
+
+
+@pytest.mark.parametrize("fault", [(401, "key expired"), (404, "no such model"), (422, "no temperature here")])
+def test_a_refused_request_ends_the_run_and_keeps_what_is_finished(paths, build, serve, capsys, fault):
+    endpoint = serve(lambda messages: TASK_ANSWER if "clean mug" in messages[0]["content"] else fault)
     arguments = (*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address)
-    assert build(*arguments) == 2
+    assert build(*arguments, "--concurrency", 1) == 2
     message = capsys.readouterr().err
-    assert "record 1" in message and "key expired" in message and "run the same command again" in message
+    assert "record 1" in message and fault[1] in message and "run the same command again" in message
     endpoint.answer = lambda messages: TASK_ANSWER
     assert build(*arguments) == 0 and len(endpoint.requests) == 3
 
 
-def test_a_journal_of_other_inputs_is_not_mixed_in(paths, build, serve):
-    refused = serve(
-        lambda messages: TASK_ANSWER if "clean mug" in messages[0]["content"] else (400, "too long")
+def test_an_endpoint_that_goes_away_ends_the_run_at_once(paths, build, serve, capsys):
+    def answer(messages):
+        endpoint.socket.close()  # the next one is refused
+        return TASK_ANSWER
+
+    endpoint = serve(answer)
+    arguments = ("task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--concurrency", 1)
+    started = time.monotonic()
+    assert build(*paths, *arguments) == 2
+    message = capsys.readouterr().err
+    assert "Connection refused" in message and "run the same command again" in message
+    assert time.monotonic() - started < 5
+
+
+CONTEXT = 1400  # words, which this endpoint takes for tokens
+
+
+def few_words(messages):
+    words = sum(len(message["content"].split()) for message in messages)
+    if words + 512 > CONTEXT:
+        requested = f"you requested {words + 512} tokens ({words} in the messages, 512 in the completion)"
+        return 400, f"This model's maximum context length is {CONTEXT} tokens. However, {requested}."
+    return TASK_ANSWER
+
+
+def test_too_long_trajectories_lose_the_text_of_their_oldest_observations(paths, build, serve):
+    pairs = make_pairs()[:1]
+    turns = pairs[0]["chosen"]["conversations"]
+    for turn in (turns[2], turns[10]):  # after the first action, and late
+        turn["value"] += " Dust." * 110
+    write_json(paths[0], pairs)
+    endpoint = serve(few_words)
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 0
+    whole, cut = (endpoint.requests[place]["messages"][0]["content"] for place in (0, -1))
+    assert few_words(endpoint.requests[0]["messages"])[0] == 400
+    # the older one goes, the later one stays; the task and all actions are there
+    assert whole.count(" Dust." * 110) == 2 and cut.count(" Dust." * 110) == 1
+    assert "Action: go to countertop 1\nObservation: (left out)" in cut
+    lines = set(line for line in whole.splitlines() if not line.startswith("Observation:"))
+    assert lines == set(line for line in cut.splitlines() if not line.startswith("Observation:"))
+
+
+def test_actions_that_do_not_fit_are_that_records_reject(paths, build, serve):
+    pairs = make_pairs()
+    pairs[0]["chosen"]["conversations"][1]["value"] = "Thought:" + " well" * 2000 + "\nAction: go to fridge 1"
+    write_json(paths[0], pairs)
+    endpoint = serve(few_words)
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 1
+    (reject,) = map(json.loads, Path(f"{paths[1]}.rejects.jsonl").read_text().splitlines())
+    assert (reject["record"], reject["reason"]) == (
+        0, "task and actions alone are too long for the model's context"
     )
-    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", refused.address) == 2
+    assert [pair["chosen"]["id"] for pair in read_json(paths[1])] == ["apple"]
+
+
+def test_a_journal_of_other_inputs_is_not_mixed_in(paths, build, serve):
+    endpoint = serve(lambda messages: TASK_ANSWER)
+    arguments = (*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address)
+    assert build(*arguments) == 0
     pairs = make_pairs()
     pairs[0]["chosen"]["conversations"][1]["value"] = "Thought: another one.\nAction: go to fridge 1"
     write_json(paths[0], pairs)
-    endpoint = serve(lambda messages: TASK_ANSWER.replace("look", "look twice"))
-    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 0
-    assert all("look twice" in pair["task_knowledge"] for pair in read_json(paths[1]))
+    endpoint.answer = lambda messages: TASK_ANSWER.replace("look", "look twice")
+    assert build(*arguments) == 0
+    assert ["look twice" in pair["task_knowledge"] for pair in read_json(paths[1])] == [True, False]
 
 
 def test_a_killed_run_goes_on_where_it_was(paths, serve):
@@ -250,7 +370,6 @@ def test_a_killed_run_goes_on_where_it_was(paths, serve):
     assert second.returncode == 0, second.stderr
     assert len(endpoint.requests) - asked == 12 - finished
     assert all("state_knowledge" in turn for pair in read_json(paths[1]) for turn in answered_turns(pair))
-    assert not journal.exists()
 
 
 def test_the_endpoint_is_checked_before_the_first_prompt(paths, build, serve, capsys):

@@ -1,6 +1,7 @@
 """An append-only journal of finished results, so that a killed run redoes nothing that it finished."""
 
 import json
+import threading
 from pathlib import Path
 
 from eval_agent.errors import InputError
@@ -9,12 +10,13 @@ from eval_agent.errors import InputError
 class Journal:
     """``{"key", "value"}`` lines in a JSONL file; a last line that a kill cut short is dropped.
 
-    Keys say what a value was made from, so entries of other inputs are never taken.
+    Keys say what a value was made from, so entries of other inputs are never taken. Threads may share it.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
         self._values = self._read()
         self._file = self.path.open("a", encoding="utf-8")
 
@@ -37,14 +39,11 @@ class Journal:
 
     def add(self, key: str, value: str) -> None:
         """Keep ``value``, in the file too when this returns."""
-        self._values[key] = value
-        self._file.write(json.dumps({"key": key, "value": value}, ensure_ascii=False) + "\n")
-        self._file.flush()
+        line = json.dumps({"key": key, "value": value}, ensure_ascii=False) + "\n"
+        with self._lock:
+            self._values[key] = value
+            self._file.write(line)
+            self._file.flush()
 
     def close(self) -> None:
         self._file.close()
-
-    def remove(self) -> None:
-        """Close and delete: its results are elsewhere now."""
-        self.close()
-        self.path.unlink()

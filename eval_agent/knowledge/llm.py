@@ -2,11 +2,13 @@
 
 import os
 import re
+import threading
 from pathlib import Path
 
+import tenacity
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_openai import ChatOpenAI
-from openai import APIConnectionError, BadRequestError, NotFoundError, OpenAIError
+from openai import APIConnectionError, APIStatusError, NotFoundError, OpenAIError
 
 from eval_agent.errors import InputError
 from eval_agent.knowledge.records import one_line
@@ -15,56 +17,90 @@ from eval_agent.trajectory import ACTION, OBSERVATION, Step
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompt" / "synthesis"
 OPENINGS = {"task_knowledge": "Task Knowledge: When", "state_knowledge": "State Knowledge:"}
+WORKFLOWS = "The action workflows are:"
 MAX_TOKENS = {"task_knowledge": 512, "state_knowledge": 128}  # the paper's limit for state knowledge
 TEMPERATURES = {"task_knowledge": 0.5, "state_knowledge": 0.0}  # the paper names the first one
-ASKED_AGAIN = 3
-_RETRIES = 6  # with the client's exponential backoff: a worker that restarts is waited for
-_REQUEST_SECONDS = 300
+LEFT_OUT = f"{OBSERVATION}(left out)"
+_TRIES = 8  # of one request that meets a fault that may pass, over some two minutes
+_WAIT = tenacity.wait_random_exponential(multiplier=1, max=60)
+_MOST_CUTS = 4
 # as models write them: other case, markdown around them
 _OPENED = {
     "task_knowledge": re.compile(r"task\s+knowledge\W*:\W*when\b", re.IGNORECASE),
     "state_knowledge": re.compile(r"state\s+knowledge\W*:[\s*_]*", re.IGNORECASE),
 }
+_WORKFLOWS = re.compile(r"the\s+action\s+workflows?\s+(?:are|is)\W*:[\s*_]*", re.IGNORECASE)
 _NEXT_PART = re.compile(r"^\W*(task knowledge|state knowledge|thought|action|observation)\W*:", re.I | re.M)
+# the words of OpenAI, FastChat and vLLM
+_CONTEXT = re.compile(r"maximum context length is (\d+)")
+_PROMPT_TOKENS = re.compile(r"(\d+) in the messages|resulted in (\d+) tokens|(\d+) input tokens")
+
+
+class _TooLong(Exception):
+    """The prompt leaves no room for the answer; ``share`` of it would."""
+
+    def __init__(self, share: float):
+        self.share = share
 
 
 class LLMSynthesizer:
-    """Asks for the knowledge of one benchmark; the same two methods as :mod:`eval_agent.knowledge.rules`."""
+    """Asks for the knowledge of one benchmark; the same two methods as :mod:`eval_agent.knowledge.rules`.
 
-    def __init__(self, task: str, model_name: str, api_base: str, temperature: float | None):
+    Threads may share it. ``malformed`` counts the answers that had to be asked for again.
+    """
+
+    def __init__(
+        self, task: str, model_name: str, api_base: str, temperature: float | None,
+        max_attempts: int, timeout: float,
+    ):
         """Raises InputError at once where nothing answers at ``api_base`` or it has no such model."""
-        self._task = task
+        self.malformed = 0
+        self._max_attempts = max_attempts
+        self._lock = threading.Lock()
+        self._longest: dict[str, int] = {}  # characters that a prompt may have, where one was too long
+        self._templates = {gen: (PROMPTS / f"{task}_{gen}.txt").read_text(encoding="utf-8") for gen in OPENINGS}
         self._api_base = api_base
         self._temperature = temperature
         self._model_name = model_name
-        self._models = {gen: self._client(gen) for gen in OPENINGS}
+        self._models = {gen: self._client(gen, timeout) for gen in OPENINGS}
         self._check_model()
 
     def task_knowledge(self, chosen: list[Step], rejected: list[Step]) -> str:
         """kappa ~ pi(. | prompt, u, tau_w, tau_l). Raises NoKnowledge; InputError if the endpoint fails."""
-        return self._ask(
-            "task_knowledge", task=chosen[0].observation, chosen=_told(chosen), rejected=_told(rejected)
-        )
+        runs = {"chosen": _told(chosen), "rejected": _told(rejected)}
+        return self._ask("task_knowledge", chosen[0].observation, runs)
 
     def state_knowledge(self, task: str, history: list[tuple[str, str]]) -> str:
         """s_t ~ pi(. | prompt, h_t); ``history``: (action, observation). Raises as :meth:`task_knowledge`."""
-        lines = [f"Action: {action}\nObservation: {observation}" for action, observation in history]
-        return self._ask("state_knowledge", task=task, history="\n".join(lines) or "(nothing was done yet)")
+        lines = [line for action, seen in history for line in (f"{ACTION} {action}", OBSERVATION + seen)]
+        return self._ask("state_knowledge", task, {"history": lines or ["(nothing was done yet)"]})
 
-    def _ask(self, gen: str, **values: str) -> str:
-        template = (PROMPTS / f"{self._task}_{gen}.txt").read_text(encoding="utf-8")
-        messages: list[BaseMessage] = [HumanMessage(template.format(**values).strip())]
-        for _ in range(1 + ASKED_AGAIN):
-            answer = self._call(self._models[gen], messages)
+    def _ask(self, gen: str, task: str, runs: dict[str, list[str]]) -> str:
+        """One piece of knowledge; a prompt that is too long is cut, a malformed answer is asked for again."""
+        template, cuts, attempts, correction = self._templates[gen], 0, 0, []
+        while True:
+            prompt = fill(template, task, runs, self._longest.get(gen))
+            try:
+                answer = self._call(gen, [HumanMessage(prompt), *correction])
+            except _TooLong as fault:
+                cuts += 1
+                if cuts > _MOST_CUTS:
+                    raise NoKnowledge("the prompt stays too long for the model's context") from None
+                with self._lock:
+                    self._longest[gen] = min(self._longest.get(gen, len(prompt)), int(len(prompt) * fault.share))
+                continue
+            attempts += 1
             try:
                 return clean(gen, answer.text, answer.response_metadata.get("finish_reason") == "length")
             except NoKnowledge as fault:
-                reason = str(fault)
-                correction = f'{reason} Answer again with one short line that begins with "{OPENINGS[gen]}".'
-                messages = [messages[0], AIMessage(answer.text or "(empty)"), HumanMessage(correction)]
-        raise NoKnowledge(f"{1 + ASKED_AGAIN} malformed answers; the last one: {reason}")
+                if attempts == self._max_attempts:
+                    raise NoKnowledge(f"{attempts} malformed answers; the last one: {fault}") from None
+                with self._lock:
+                    self.malformed += 1
+                hint = f'{fault} Answer again with one short line that begins with "{OPENINGS[gen]}".'
+                correction = [AIMessage(answer.text or "(empty)"), HumanMessage(hint)]
 
-    def _client(self, gen: str) -> ChatOpenAI:
+    def _client(self, gen: str, timeout: float) -> ChatOpenAI:
         return ChatOpenAI(
             model=self._model_name,
             base_url=self._api_base,
@@ -72,23 +108,38 @@ class LLMSynthesizer:
             temperature=TEMPERATURES[gen] if self._temperature is None else self._temperature,
             # the client's own max_tokens travels as max_completion_tokens, which FastChat does not read
             extra_body={"max_tokens": MAX_TOKENS[gen]},
-            max_retries=_RETRIES,
-            timeout=_REQUEST_SECONDS,
+            max_retries=0,  # the client would wait for a refused connection too
+            timeout=timeout,
         )
 
-    def _call(self, model: ChatOpenAI, messages: list[BaseMessage]) -> AIMessage:
+    def _call(self, gen: str, messages: list[BaseMessage]) -> AIMessage:
+        retry = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            wait=_WAIT, stop=tenacity.stop_after_attempt(_TRIES), reraise=True,
+        )
         try:
-            return model.invoke(messages)
-        except BadRequestError as error:  # such as a prompt longer than the context
-            raise NoKnowledge(f"refused: {error.message}") from None
+            answer = retry(self._models[gen].invoke, messages)
         except OpenAIError as error:
+            if _may_pass(error):
+                raise NoKnowledge(f"failed {_TRIES} times, the last time: {_reason(error)}") from None
+            context = _CONTEXT.search(str(error))
+            if context:
+                used = _PROMPT_TOKENS.search(str(error))
+                raise _too_long(int(context[1]), int(used[used.lastindex]) if used else None, gen) from None
             raise InputError(
-                f"{self._api_base}: {type(error).__name__} ({error}); what is finished is "
+                f"{self._api_base}: {_reason(error)}; what is finished is "
                 "kept: mend the endpoint and run the same command again"
             ) from None
+        used = answer.usage_metadata or {}
+        if (
+            answer.response_metadata.get("finish_reason") == "length"
+            and 0 < used.get("output_tokens", 0) < MAX_TOKENS[gen]
+        ):  # FastChat shortens the answer where the context is full
+            raise _too_long(used["input_tokens"] + used["output_tokens"], used["input_tokens"], gen)
+        return answer
 
     def _check_model(self) -> None:
-        client = self._models["task_knowledge"].root_client.with_options(max_retries=0)
+        client = self._models["task_knowledge"].root_client
         try:
             served = [model.id for model in client.models.list()]
         except APIConnectionError:
@@ -107,11 +158,38 @@ class LLMSynthesizer:
             )
 
 
+def fill(template: str, task: str, runs: dict[str, list[str]], longest: int | None) -> str:
+    """The prompt, with the text of the oldest observations left out until it has ``longest`` characters.
+
+    ``runs``: lines by the template's field. The task, the actions and thoughts are never cut. Raises
+    NoKnowledge where they alone are longer.
+    """
+    runs = {name: list(lines) for name, lines in runs.items()}
+
+    def filled() -> str:
+        return template.format(task=task, **{name: "\n".join(lines) for name, lines in runs.items()}).strip()
+
+    prompt = filled()
+    if longest is None or len(prompt) <= longest:
+        return prompt
+    excess = len(prompt) - longest
+    oldest = sorted((index, name) for name, lines in runs.items() for index in range(len(lines)))
+    for index, name in oldest:
+        line = runs[name][index]
+        if line.startswith(OBSERVATION) and len(line) > len(LEFT_OUT):
+            runs[name][index] = LEFT_OUT
+            excess -= len(line) - len(LEFT_OUT)
+        if excess <= 0:
+            return filled()
+    raise NoKnowledge("task and actions alone are too long for the model's context")
+
+
 def clean(gen: str, text: str, cut_off: bool) -> str:
     """The knowledge in a model's answer, on one line, from its opening words to the next part of a dialogue.
 
     ``cut_off``: the answer reached the token limit; state knowledge then ends with its last whole sentence.
-    Raises NoKnowledge where the opening words, or words after them, are missing or task knowledge is cut off.
+    Raises NoKnowledge where the opening words, or words after them, are missing, and for task knowledge
+    without workflows or cut off.
     """
     opening = OPENINGS[gen]
     text = text.rpartition("</think>")[2]  # reasoning models
@@ -123,19 +201,60 @@ def clean(gen: str, text: str, cut_off: bool) -> str:
     if following:
         rest, cut_off = rest[: following.start()], False
     rest = one_line(rest)
-    if cut_off and gen == "state_knowledge":
-        rest = rest[: rest.rfind(".") + 1]
+    if gen == "task_knowledge":
+        if cut_off:
+            raise NoKnowledge(f"The answer is longer than {MAX_TOKENS[gen]} tokens.")
+        rest = _with_workflows(rest)
     elif cut_off:
-        raise NoKnowledge(f"The answer is longer than {MAX_TOKENS[gen]} tokens.")
+        rest = rest[: rest.rfind(".") + 1]
     if not rest:
         raise NoKnowledge(f'Nothing follows "{opening}".')
     return f"{opening} {rest}"
 
 
-def _told(steps: list[Step]) -> str:
-    """A trajectory as prompt text: replies and observations, without the task that begins it."""
+def _with_workflows(rest: str) -> str:
+    """``rest`` with the words before the workflows as the paper has them."""
+    found = _WORKFLOWS.search(rest)
+    if not found or not rest[found.end() :]:
+        raise NoKnowledge(f'The answer has nothing after "{WORKFLOWS}".')
+    return f"{rest[: found.start()].rstrip(' *_#')} {WORKFLOWS} {rest[found.end() :]}"
+
+
+def _too_long(context: int, prompt_tokens: int | None, gen: str) -> Exception:
+    room = context - MAX_TOKENS[gen]
+    if room <= 0:
+        return NoKnowledge(f"the model's context of {context} tokens has no room for {MAX_TOKENS[gen]} new ones")
+    share = 0.95 * room / prompt_tokens if prompt_tokens else 0.7
+    return _TooLong(min(share, 0.95))
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same request may succeed later: timeouts, dropped connections, 408, 429 and 5xx."""
+    if isinstance(error, APIStatusError):
+        return error.status_code in (408, 429) or error.status_code >= 500
+    return isinstance(error, APIConnectionError) and not _never_connected(error)
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Whether nothing listens there. Which HTTP library reports it depends on the client's version."""
+    while error is not None:
+        if type(error).__name__ == "ConnectError":
+            return True
+        error = error.__cause__
+    return False
+
+
+def _reason(error: OpenAIError) -> str:
+    if isinstance(error, APIConnectionError):
+        while error.__cause__ is not None:  # the outer ones only say "Connection error."
+            error = error.__cause__
+    return f"{type(error).__name__} ({error})"
+
+
+def _told(steps: list[Step]) -> list[str]:
+    """A trajectory as lines of prompt text: replies and observations, without the task that begins it."""
     turns = []
     for step in steps:
         reply = step.reply if ACTION in step.reply else f"{ACTION} {step.action}"
         turns += [f"{OBSERVATION}{step.observation}", reply]
-    return "\n".join(turns[1:])
+    return turns[1:]

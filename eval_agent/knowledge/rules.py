@@ -7,6 +7,7 @@ wording and nothing else.
 from eval_agent.knowledge.household import APPLIANCES, TREATED, Goal, Household, type_of
 from eval_agent.trajectory import Step
 
+malformed = 0  # as of any synthesizer: answers to ask for again
 _MOST_NAMED = 4  # checked places spelt out in state knowledge
 
 

@@ -4,7 +4,8 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tqdm import tqdm
@@ -17,7 +18,8 @@ from eval_agent.trajectory import Step, pair_member
 TASKS = ("alfworld", "sciworld", "webshop")
 GENS = ("task_knowledge", "state_knowledge")
 RULES = "rules"
-_MOST_LISTED = 20
+# so many records in a row without knowledge: it is not the records
+MOST_FAILURES_IN_A_ROW = 50
 
 
 class NoKnowledge(Exception):
@@ -25,6 +27,10 @@ class NoKnowledge(Exception):
 
 
 class Synthesizer(Protocol):
+    """``malformed`` counts the answers that had to be asked for again; threads share a synthesizer."""
+
+    malformed: int
+
     def task_knowledge(self, chosen: list[Step], rejected: list[Step]) -> str: ...
 
     def state_knowledge(self, task: str, history: list[tuple[str, str]]) -> str: ...
@@ -39,12 +45,25 @@ class Request:
     arguments: tuple  # of the synthesizer's method
 
 
-def load_synthesizer(task: str, model_name: str, api_base: str, temperature: float | None) -> Synthesizer:
+@dataclass
+class Knowledge:
+    """What came out: the complete pairs in the input's order, and the records that stayed without."""
+
+    pairs: list[dict]
+    made: int = 0  # answers asked for now
+    kept: int = 0  # answers taken from the journal
+    rejects: list[dict] = field(default_factory=list)  # {"record", "where", "reason"}
+
+
+def load_synthesizer(
+    task: str, model_name: str, api_base: str, temperature: float | None, max_attempts: int, timeout: float
+) -> Synthesizer:
     """The rules for ``model_name`` "rules", else the model of that name at ``api_base``.
 
     Raises InputError for an unknown task, one without rules, or a model that is not served.
     """
-    check_task(task)
+    if task not in TASKS:
+        raise InputError(f'unknown task "{task}", expected one of {", ".join(TASKS)}')
     if model_name == RULES:
         if task != "alfworld":
             raise InputError(f'--model_name rules knows alfworld only; for "{task}" name a served model')
@@ -53,63 +72,93 @@ def load_synthesizer(task: str, model_name: str, api_base: str, temperature: flo
         return rules
     from eval_agent.knowledge.llm import LLMSynthesizer
 
-    return LLMSynthesizer(task, model_name, api_base, temperature)
-
-
-def check_task(task: str) -> None:
-    """Raises InputError naming the known tasks."""
-    if task not in TASKS:
-        raise InputError(f'unknown task "{task}", expected one of {", ".join(TASKS)}')
+    return LLMSynthesizer(task, model_name, api_base, temperature, max_attempts, timeout)
 
 
 def check_pairs(pairs: list[dict], gen: str, source: str) -> None:
     """Raises InputError naming file, record and field of the first fault that ``gen`` would stumble over."""
     if gen not in GENS:
         raise InputError(f'unknown --gen "{gen}", expected one of {", ".join(GENS)}')
-    for _ in _requests(pairs, gen, source):
-        pass
+    for index, pair in enumerate(pairs):
+        _requests(pair, gen, f"{source}: record {index}")
 
 
 def add_knowledge(
-    pairs: list[dict], gen: str, synthesizer: Synthesizer, made_by: dict, journal: Journal, source: str
-) -> tuple[list[dict], int]:
-    """A copy of ``pairs`` with ``task_knowledge`` each, or ``state_knowledge`` on chosen's answered turns.
+    pairs: list[dict], gen: str, synthesizer: Synthesizer, made_by: dict, journal: Journal, source: str,
+    concurrency: int = 1,
+) -> Knowledge:
+    """Copies of ``pairs`` with ``task_knowledge`` each, or ``state_knowledge`` on chosen's answered turns.
 
-    ``made_by`` (task, model, temperature) is part of what an answer is journalled under. Gives the pairs and
-    the number of answers made now, not taken from the journal. Raises InputError listing the requests that
-    stayed without a usable answer, once all others are in the journal.
+    ``concurrency`` records are worked on at once; the steps of one trajectory are asked for in their order.
+    ``made_by`` (task, model, temperature) is part of what an answer is journalled under. Raises InputError
+    where going on makes no sense: the endpoint is gone, or record after record stays without knowledge.
     """
     pairs = copy.deepcopy(pairs)
-    method, made, failures = getattr(synthesizer, gen), 0, []
-    for request in tqdm(list(_requests(pairs, gen, source)), desc=gen.replace("_", " "), unit="answer"):
-        key = _key({"gen": gen, **made_by}, request)
-        knowledge = journal.get(key)
-        if knowledge is None:
+    units = [_requests(pair, gen, f"{source}: record {index}") for index, pair in enumerate(pairs)]
+    result, in_a_row, last = Knowledge([]), 0, ""
+
+    def work(unit: list[Request]) -> int:
+        return sum(_answer(request, gen, synthesizer, made_by, journal) for request in unit)
+
+    pool = ThreadPoolExecutor(concurrency)
+    bar = tqdm(total=sum(map(len, units)), desc=gen.replace("_", " "), unit="answer")
+    try:
+        futures = {pool.submit(work, unit): index for index, unit in enumerate(units)}
+        for future in as_completed(futures):
+            index = futures[future]
+            bar.update(len(units[index]))
             try:
-                knowledge = method(*request.arguments)
-            except NoKnowledge as fault:
-                failures.append(f"{request.where}: {fault}")
-                continue
-            except InputError as error:
-                raise InputError(f"{request.where}: {error}") from None
-            journal.add(key, knowledge)
-            made += 1
-        request.target[gen] = knowledge
-    if failures:
-        raise InputError(_failed(failures, journal))
-    return pairs, made
+                made = future.result()
+                result.made += made
+                result.kept += len(units[index]) - made
+                in_a_row = 0
+            except _Failed as failed:
+                result.rejects.append({"record": index, "where": failed.where, "reason": failed.reason})
+                in_a_row, last = in_a_row + 1, str(failed)
+                bar.set_postfix(rejected=len(result.rejects))
+            if in_a_row == MOST_FAILURES_IN_A_ROW:
+                raise InputError(f"{in_a_row} records in a row stayed without knowledge, the last one: {last}")
+    finally:
+        pool.shutdown(cancel_futures=True)
+        bar.close()
+    result.rejects.sort(key=lambda reject: reject["record"])
+    rejected = {reject["record"] for reject in result.rejects}
+    result.pairs = [pair for index, pair in enumerate(pairs) if index not in rejected]
+    return result
 
 
-def _requests(pairs: list[dict], gen: str, source: str) -> Iterator[Request]:
-    for index, pair in enumerate(pairs):
-        where = f"{source}: record {index}"
-        chosen = pair_member(pair, "chosen", where)
-        steps = checked_steps(chosen, f"{where}: chosen")
-        if gen == "task_knowledge":
-            rejected = checked_steps(pair_member(pair, "rejected", where), f"{where}: rejected")
-            yield Request(pair, where, (steps, rejected))
-        else:
-            yield from _state_requests(chosen, steps, f"{where}: chosen")
+class _Failed(Exception):
+    """A record stays without knowledge."""
+
+    def __init__(self, where: str, reason: str):
+        super().__init__(f"{where}: {reason}")
+        self.where, self.reason = where, reason
+
+
+def _answer(request: Request, gen: str, synthesizer: Synthesizer, made_by: dict, journal: Journal) -> bool:
+    """Give the request's target its knowledge; whether it was made now. Raises _Failed, InputError."""
+    key = _key({"gen": gen, **made_by}, request)
+    knowledge = journal.get(key)
+    made = knowledge is None
+    if made:
+        try:
+            knowledge = getattr(synthesizer, gen)(*request.arguments)
+        except NoKnowledge as fault:
+            raise _Failed(request.where, str(fault)) from None
+        except InputError as error:
+            raise InputError(f"{request.where}: {error}") from None
+        journal.add(key, knowledge)
+    request.target[gen] = knowledge
+    return made
+
+
+def _requests(pair: dict, gen: str, where: str) -> list[Request]:
+    chosen = pair_member(pair, "chosen", where)
+    steps = checked_steps(chosen, f"{where}: chosen")
+    if gen == "state_knowledge":
+        return list(_state_requests(chosen, steps, f"{where}: chosen"))
+    rejected = checked_steps(pair_member(pair, "rejected", where), f"{where}: rejected")
+    return [Request(pair, where, (steps, rejected))]
 
 
 def _state_requests(chosen: dict, steps: list[Step], where: str) -> Iterator[Request]:
@@ -126,12 +175,3 @@ def _state_requests(chosen: dict, steps: list[Step], where: str) -> Iterator[Req
 def _key(made_by: dict, request: Request) -> str:
     arguments = json.dumps([made_by, request.arguments], default=lambda step: [step.observation, step.reply])
     return hashlib.sha256(arguments.encode()).hexdigest()
-
-
-def _failed(failures: list[str], journal: Journal) -> str:
-    shown = "\n  ".join(failures[:_MOST_LISTED])
-    more = f"\n  and {len(failures) - _MOST_LISTED} more" if len(failures) > _MOST_LISTED else ""
-    return (
-        f"{len(failures)} requests stayed without knowledge, so no output was written:\n  {shown}{more}\n"
-        f"The other answers are kept in {journal.path}: run the same command again to ask for these only."
-    )

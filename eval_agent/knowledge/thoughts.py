@@ -55,4 +55,6 @@ def _why_go(house: Household, wanted: str | None, place: str) -> str:
         return f"I saw the {seen[0]} at the {place}. I go there."
     if place in house.visited:
         return f"I go to the {place} again."
-    return f"I have not checked the {place}."
+    here = house.place
+    in_vain = here in house.contents and not any(where == here for _, where in house.find(wanted))
+    return (f"The {here} has no {wanted}. " if in_vain else "") + f"I have not checked the {place}."

@@ -19,10 +19,10 @@ from train.tiny_base.text_world import TextWorld
 
 MAX_STEPS = 40
 _TEMPLATE = get_template("mistral")
-_ERRING = 0.5  # share of episodes with wrong turns
+_ERRING = 0.4  # share of episodes with wrong turns
 _ERROR = 0.15  # chance of one per step there
 _ASTRAY = 0.06  # share of episodes that begin with a long walk without aim
-_WORLD_MODEL = 0.4  # share of world model dialogues
+_WORLD_MODEL = 0.35  # share of world model dialogues
 _TOLD = 0.5  # share of agent dialogues with task knowledge
 _TRUE = 0.6  # share of task knowledge that names the true place, not just a likely one
 

@@ -15,7 +15,8 @@ from eval_agent.knowledge.household import APPLIANCES, TASK, Goal, parse_goal
 
 _MOST_OF_A_TYPE = 20
 _SHARED_SPOT = 0.1  # share of drawn furniture within reach of the piece before it
-_SURPRISE = 0.15  # share of wanted objects that lie where nobody would look
+_FEW_OF_A_TYPE = 4
+_SURPRISE = 0.25  # share of wanted objects that lie where nobody would look
 
 
 @dataclass
@@ -79,15 +80,19 @@ class RoomVariety:
         self.openable = {kind for kind, balance in doors.items() if balance > 0}
 
     def draw(self, rng: random.Random) -> Room:
-        """A third as in the game, a third with the objects moved, a third with the furniture changed too."""
+        """A sixth as in the game, a sixth with the objects moved, the others with the furniture changed too.
+
+        Most rooms have to be new: a model that can learn them by heart does not read what stands there.
+        """
         room = rng.choice(self.rooms)
         way = rng.random()
-        if way < 0.33:
+        if way < 0.17:
             return room
         receptacles = [replace(receptacle, things=[]) for receptacle in room.receptacles]
-        if way > 0.66:
-            receptacles = self._refurnish(room, rng)
         things = [thing for receptacle in room.receptacles for thing in receptacle.things]
+        if way > 0.33:
+            receptacles = self._refurnish(room, rng)
+            things = self._exchange(things, rng)
         goal = rng.choice(self.goals) if rng.random() < 0.5 else room.goal
         self._make_possible(goal, receptacles, things, rng)
         for thing in things:
@@ -102,15 +107,21 @@ class RoomVariety:
         for receptacle in rng.choice(self.rooms).receptacles:
             if rng.random() < 0.15:
                 by_kind[receptacle.kind].append(receptacle)
+        most = rng.choice((_FEW_OF_A_TYPE, _MOST_OF_A_TYPE))
         result = []
         for kind, pieces in by_kind.items():
-            if rng.random() < 0.1:
+            if rng.random() < 0.25:
                 continue
-            count = len(pieces) if rng.random() < 0.4 else rng.randint(1, min(_MOST_OF_A_TYPE, 2 * len(pieces)))
-            for number in range(count):
+            for number in range(rng.randint(1, min(most, 2 * len(pieces)))):
                 spot = f"{kind} {number - (number > 0 and rng.random() < _SHARED_SPOT)}"
                 result.append(Receptacle(kind, rng.choice(pieces).openable, [], spot))
         return result
+
+    def _exchange(self, things: list[str], rng: random.Random) -> list[str]:
+        """Some of ``things`` and some of another room's."""
+        others = [thing for receptacle in rng.choice(self.rooms).receptacles for thing in receptacle.things]
+        kept = rng.sample(things, rng.randint(len(things) // 2, len(things)))
+        return kept + rng.sample(others, rng.randint(0, len(others) // 2))
 
     def _make_possible(
         self, goal: Goal, receptacles: list[Receptacle], things: list[str], rng: random.Random

@@ -11,8 +11,6 @@ def test_entries_are_there_for_the_next_run(tmp_path):
     Journal(path).add("a", "one line\nand another: é")
     journal = Journal(path)
     assert journal.get("a") == "one line\nand another: é" and journal.get("b") is None
-    journal.remove()
-    assert not path.exists()
 
 
 def test_a_line_that_was_cut_short_is_dropped_and_written_anew(tmp_path):

@@ -13,7 +13,7 @@ from eval_agent.knowledge.synthesis import GENS, TASKS, NoKnowledge
     [
         "Task Knowledge: When you put things, you should look. The action workflows are: 1) go 2) take",
         "Sure! Here it is:\n\n**Task Knowledge:** when you put things, you should look. "
-        "The action workflows are:\n\n1) go\n2) take",
+        "**The action workflows are:**\n\n1) go\n2) take",
         "<think>Task Knowledge: When is it?</think>task knowledge : When you put things, you should look. "
         "The action workflows are: 1) go 2) take\nAction: go to shelf 1",
     ],
@@ -50,6 +50,8 @@ def test_state_knowledge_cut_off_by_the_token_limit_ends_with_a_whole_sentence()
         ("task_knowledge", "When you put things, you should look.", False),
         ("task_knowledge", "Task Knowledge: You should look.", False),
         ("task_knowledge", "Task Knowledge: When", False),
+        ("task_knowledge", "Task Knowledge: When you put things, you should look.", False),
+        ("task_knowledge", "Task Knowledge: When you put things, look. The action workflows are:", False),
         ("task_knowledge", "Task Knowledge: When you put things. The action workflows are: 1)", True),
         ("state_knowledge", "I hold mug 1.", False),
         ("state_knowledge", "State Knowledge:", False),
