@@ -1,9 +1,12 @@
 """What many tests need: a small random base model with two LoRA adapters, and the reference data's place."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
+
+from endpoint import Endpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -55,6 +58,22 @@ def adapters(base_model, tmp_path_factory) -> dict[str, Path]:
         folders[name] = tmp_path_factory.mktemp("peft") / name
         model.save_pretrained(folders[name])
     return folders
+
+
+@pytest.fixture
+def serve():
+    """Starts endpoints: ``serve(answer) -> Endpoint``."""
+    started = []
+
+    def start(answer) -> Endpoint:
+        started.append(Endpoint(answer))
+        threading.Thread(target=started[-1].serve_forever, daemon=True).start()
+        return started[-1]
+
+    yield start
+    for endpoint in started:
+        endpoint.shutdown()
+        endpoint.server_close()
 
 
 @pytest.fixture(scope="session")

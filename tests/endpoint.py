@@ -1,0 +1,60 @@
+"""A local endpoint that answers like a language model's, for the tests of knowledge synthesis."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Endpoint(ThreadingHTTPServer):
+    """/v1/models and /v1/chat/completions; ``answer(messages)``: a text, or a (status, message) error.
+
+    An answer of None drops the connection. ``most`` is the number of requests that were in flight at once.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, answer):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answer = answer
+        self.requests: list[dict] = []
+        self.lock = threading.Lock()
+        self.now = self.most = 0
+        self.address = f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Endpoint
+
+    def do_GET(self):
+        assert self.path == "/v1/models"
+        self.reply(200, {"object": "list", "data": [{"id": "tiny", "object": "model"}]})
+
+    def do_POST(self):
+        assert self.path == "/v1/chat/completions"
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.server.lock:
+            self.server.requests.append(request)
+            self.server.now += 1
+            self.server.most = max(self.server.most, self.server.now)
+        answer = self.server.answer(request["messages"])
+        with self.server.lock:
+            self.server.now -= 1
+        if answer is None:
+            return self.connection.close()
+        if isinstance(answer, tuple):
+            return self.reply(answer[0], {"error": {"message": answer[1]}})
+        choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
+        self.reply(
+            200, {"id": "x", "object": "chat.completion", "created": 0, "model": "tiny", "choices": [choice]}
+        )
+
+    def reply(self, status: int, body: dict) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
