@@ -24,7 +24,7 @@ from eval_agent.trajectory import ACTION
 # so many episodes in a row lost for technical reasons: what they all need is gone
 MOST_FAILURES_IN_A_ROW = 5
 _WITHOUT_KNOWLEDGE = ("task", "env", "agent")
-_ADDRESS = "controller_address"
+_ADDRESS = "controller_address"  # in a model config; where a model is served does not change its results
 _HELLO = [{"role": "user", "content": "Hello"}]
 
 
@@ -33,7 +33,8 @@ class Evaluation:
     """One run: which models play which tasks, and the folder of its results."""
 
     task_config: dict  # configs/task/*.json, checked
-    model_config: dict  # configs/model/*.json, checked
+    model_config: dict  # configs/model/*.json, checked: how the agent model is served
+    world_model_config: dict  # the same for the world model
     agent_model_name: str
     world_model_name: str | None
     split: str
@@ -44,23 +45,29 @@ class Evaluation:
         config = self.task_config
         sections = _WITHOUT_KNOWLEDGE if self.world_model_name is None else tuple(config)
         roles = [role for role in ("agent", "world_model") if role in sections]
-        serving = {key: value for key, value in self.model_config["config"].items() if key != _ADDRESS}
         return {
             "agent_model_name": self.agent_model_name,
             "world_model_name": self.world_model_name,
             "split": canonical_split(self.split),
-            "model_config": {**self.model_config, "config": serving},
+            "model_config": _without_address(self.model_config),
+            "world_model_config": _without_address(self.world_model_config) if self.world_model_name else None,
             "task_config": {name: config[name] for name in sections},
             "instructions": {role: read_instruction(config[role]["instruction"]) for role in roles},
         }
 
-    def run(self, limit: int | None = None, num_workers: int = 1, override: bool = False) -> dict:
+    def run(
+        self, limit: int | None = None, num_workers: int = 1, override: bool = False,
+        part: tuple[int, int] = (0, 1),
+    ) -> dict:
         """Play what has no result yet, ``num_workers`` episodes side by side, and give the summary.
 
-        Raises InputError, before the first episode, for anything that a person has to mend.
+        Of ``part`` (index, number of parts) only that share is played and summed up, and the summary is not
+        written: that is for the run over the whole. Raises InputError, before the first episode, for anything
+        that a person has to mend.
         """
         settings = self.settings()
-        tasks = choose_evenly(load_tasks(self.task_config, self.split), limit)
+        index, parts = part
+        tasks = choose_evenly(load_tasks(self.task_config, self.split), limit)[index::parts]
         ProcessEnv(self.task_config["env"])  # starts nothing yet; a wrong class shows here
         if not override:
             check_run(self.folder, settings)
@@ -71,8 +78,13 @@ class Evaluation:
                 clear_run(self.folder, settings, [task.task_id for task in tasks])
             write_json(self.folder / RUN, settings)
             self._play(pending, models, num_workers, len(tasks))
-        summary = self._summary(tasks, settings)
-        write_json(self.folder / SUMMARY, summary)
+        episodes = read_episodes(self.folder)
+        if parts > 1:
+            mine = {task.task_id for task in tasks}
+            episodes = [episode for episode in episodes if episode["meta"]["task_id"] in mine]
+        summary = _summary(tasks, episodes, settings)
+        if parts == 1:
+            write_json(self.folder / SUMMARY, summary)
         return summary
 
     def _load_models(self) -> "_Models":
@@ -83,7 +95,7 @@ class Evaluation:
             raise InputError(f"cannot evaluate: {error}") from None
         state_base = None
         if self.world_model_name is not None:
-            base, address = self.task_config["state_base"], self.model_config["config"].get(_ADDRESS)
+            base, address = self.task_config["state_base"], self.world_model_config["config"].get(_ADDRESS)
             encoder_model = base["encoder_model"] or recorded_encoder_model(base["path"])
             encoder = load_encoder(base["encoder"], encoder_model, *([address] if address else []))
             state_base = StateBase.load(base["path"], encoder, self.task_config["planner"]["pre_action_rule"])
@@ -94,8 +106,11 @@ class Evaluation:
         agent.generate(_HELLO, temperature=0, max_new_tokens=1)
         if self.world_model_name is None:
             return
-        load_agent(self.model_config, self.world_model_name).generate(_HELLO, temperature=0, max_new_tokens=1)
+        world_model = load_agent(self.world_model_config, self.world_model_name)
+        world_model.generate(_HELLO, temperature=0, max_new_tokens=1)
         planner = self.task_config["planner"]
+        if planner["score"] == "whole" and not agent.scores_whole_strings:
+            raise InputError(f'planner.score is "whole", but {type(agent).__name__} scores first tokens only')
         opened = {"role": "assistant", "content": f"Thought: Hello.\n{ACTION}"}
         scores = agent.score([*_HELLO, opened], [f" {verb}" for verb in planner["verbs"]])
         shared = _sharing_first_token(planner["verbs"], scores)
@@ -127,15 +142,20 @@ class Evaluation:
                     bar.write(f"stopped: {failures_in_a_row} episodes in a row failed")
                     break
 
-    def _summary(self, tasks: list[Task], settings: dict) -> dict:
-        episodes = read_episodes(self.folder)
-        played = {episode["meta"]["task_id"] for episode in episodes}
-        return {
-            **summarize(episodes),
-            "not_played": [task.task_id for task in tasks if task.task_id not in played],
-            "by_task_type": summarize_by_type(episodes),
-            "settings": settings,
-        }
+
+def _summary(tasks: list[Task], episodes: list[dict], settings: dict) -> dict:
+    played = {episode["meta"]["task_id"] for episode in episodes}
+    return {
+        **summarize(episodes),
+        "not_played": [task.task_id for task in tasks if task.task_id not in played],
+        "by_task_type": summarize_by_type(episodes),
+        "settings": settings,
+    }
+
+
+def _without_address(model_config: dict) -> dict:
+    config = {key: value for key, value in model_config["config"].items() if key not in (_ADDRESS, "api_base")}
+    return {**model_config, "config": config}
 
 
 def _sharing_first_token(verbs: list[str], scores: list[CandidateScore]) -> list[list[str]]:
@@ -159,7 +179,7 @@ class _Models(threading.local):
         if state_base is not None:
             side, planner = config["world_model"], config["planner"]
             self.world_model = WorldModel(
-                load_agent(evaluation.model_config, evaluation.world_model_name),
+                load_agent(evaluation.world_model_config, evaluation.world_model_name),
                 read_instruction(side["instruction"]), side["temperature"], side["max_task_tokens"],
                 side["max_state_tokens"], state_base, planner["gamma"], planner["n_neighbours"],
                 planner["verbs"], planner["score"] == "whole",

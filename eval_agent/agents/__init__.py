@@ -2,11 +2,14 @@
 
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
 from eval_agent.agents.fastchat import FastChatAgent
+from eval_agent.agents.openai_server import OpenAIAgent
 from eval_agent.errors import InputError
 
-__all__ = ["CandidateScore", "ContextOverflow", "FastChatAgent", "LMAgent", "ModelError", "load_agent"]
+__all__ = [
+    "CandidateScore", "ContextOverflow", "FastChatAgent", "LMAgent", "ModelError", "OpenAIAgent", "load_agent",
+]
 
-_AGENTS = {"FastChatAgent": FastChatAgent}
+_AGENTS = {"FastChatAgent": FastChatAgent, "OpenAIAgent": OpenAIAgent}
 
 
 def load_agent(agent_config: dict, model_name: str | None) -> LMAgent:

@@ -32,6 +32,8 @@ class LMAgent(ABC):
     A last assistant message is an unfinished reply: it is continued.
     """
 
+    scores_whole_strings = True  # else ``logprob`` is that of the first token
+
     @abstractmethod
     def generate(
         self, messages: list[dict], *, stop: Sequence[str] = (), temperature: float, max_new_tokens: int

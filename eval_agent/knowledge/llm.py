@@ -8,11 +8,12 @@ from pathlib import Path
 import tenacity
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_openai import ChatOpenAI
-from openai import APIConnectionError, APIStatusError, NotFoundError, OpenAIError
+from openai import APIConnectionError, NotFoundError, OpenAIError
 
 from eval_agent.errors import InputError
 from eval_agent.knowledge.records import one_line
 from eval_agent.knowledge.synthesis import NoKnowledge
+from eval_agent.openai_errors import full_context, may_pass, reason
 from eval_agent.trajectory import ACTION, OBSERVATION, Step
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompt" / "synthesis"
@@ -31,9 +32,6 @@ _OPENED = {
 }
 _WORKFLOWS = re.compile(r"the\s+action\s+workflows?\s+(?:are|is)\W*:[\s*_]*", re.IGNORECASE)
 _NEXT_PART = re.compile(r"^\W*(task knowledge|state knowledge|thought|action|observation)\W*:", re.I | re.M)
-# the words of OpenAI, FastChat and vLLM
-_CONTEXT = re.compile(r"maximum context length is (\d+)")
-_PROMPT_TOKENS = re.compile(r"(\d+) in the messages|resulted in (\d+) tokens|(\d+) input tokens")
 
 
 class _TooLong(Exception):
@@ -114,20 +112,18 @@ class LLMSynthesizer:
 
     def _call(self, gen: str, messages: list[BaseMessage]) -> AIMessage:
         retry = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
+            retry=tenacity.retry_if_exception(may_pass),
             wait=_WAIT, stop=tenacity.stop_after_attempt(_TRIES), reraise=True,
         )
         try:
             answer = retry(self._models[gen].invoke, messages)
         except OpenAIError as error:
-            if _may_pass(error):
-                raise NoKnowledge(f"failed {_TRIES} times, the last time: {_reason(error)}") from None
-            context = _CONTEXT.search(str(error))
-            if context:
-                used = _PROMPT_TOKENS.search(str(error))
-                raise _too_long(int(context[1]), int(used[used.lastindex]) if used else None, gen) from None
+            if may_pass(error):
+                raise NoKnowledge(f"failed {_TRIES} times, the last time: {reason(error)}") from None
+            if full_context(error):
+                raise _too_long(*full_context(error), gen) from None
             raise InputError(
-                f"{self._api_base}: {_reason(error)}; what is finished is "
+                f"{self._api_base}: {reason(error)}; what is finished is "
                 "kept: mend the endpoint and run the same command again"
             ) from None
         used = answer.usage_metadata or {}
@@ -226,29 +222,6 @@ def _too_long(context: int, prompt_tokens: int | None, gen: str) -> Exception:
         return NoKnowledge(f"the model's context of {context} tokens has no room for {MAX_TOKENS[gen]} new ones")
     share = 0.95 * room / prompt_tokens if prompt_tokens else 0.7
     return _TooLong(min(share, 0.95))
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Whether the same request may succeed later: timeouts, dropped connections, 408, 429 and 5xx."""
-    if isinstance(error, APIStatusError):
-        return error.status_code in (408, 429) or error.status_code >= 500
-    return isinstance(error, APIConnectionError) and not _never_connected(error)
-
-
-def _never_connected(error: BaseException) -> bool:
-    """Whether nothing listens there. Which HTTP library reports it depends on the client's version."""
-    while error is not None:
-        if type(error).__name__ == "ConnectError":
-            return True
-        error = error.__cause__
-    return False
-
-
-def _reason(error: OpenAIError) -> str:
-    if isinstance(error, APIConnectionError):
-        while error.__cause__ is not None:  # the outer ones only say "Connection error."
-            error = error.__cause__
-    return f"{type(error).__name__} ({error})"
 
 
 def _told(steps: list[Step]) -> list[str]:

@@ -65,11 +65,12 @@ def load_synthesizer(
     if task not in TASKS:
         raise InputError(f'unknown task "{task}", expected one of {", ".join(TASKS)}')
     if model_name == RULES:
-        if task != "alfworld":
-            raise InputError(f'--model_name rules knows alfworld only; for "{task}" name a served model')
-        from eval_agent.knowledge import rules
+        from eval_agent.knowledge import rules, sciworld_rules
 
-        return rules
+        known = {"alfworld": rules, "sciworld": sciworld_rules}
+        if task not in known:
+            raise InputError(f'--model_name rules knows {" and ".join(known)}; for "{task}" name a served model')
+        return known[task]
     from eval_agent.knowledge.llm import LLMSynthesizer
 
     return LLMSynthesizer(task, model_name, api_base, temperature, max_attempts, timeout)

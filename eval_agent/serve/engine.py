@@ -1,8 +1,7 @@
-"""One base model in memory with its LoRA adapters: which one reads, what it has read, one call at a time.
+"""One base model in memory with its LoRA adapters: which one reads, and what it has read.
 
-Generation, scoring and embedding are functions over an :class:`Engine` in the modules beside this one.
-Every model call passes through :meth:`Engine.forward`, which takes the adapter as an argument: batches that
-mix adapters would start there.
+Generation, scoring and embedding are functions over an :class:`Engine` in the modules beside this one. Threads
+share it: what they have to read at the same time is read in one pass (:mod:`eval_agent.serve.batching`).
 """
 
 import inspect
@@ -16,6 +15,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import AuxiliaryTrainingWrapper
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from eval_agent.serve.batching import SIDE_BY_SIDE, AdapterSpans, Batcher, Call, States
 from eval_agent.serve.prefix_cache import Prefix, PrefixCache
 
 
@@ -46,12 +46,17 @@ class Engine:
         self.device = next(self.lm.parameters()).device
         if self.device.type == "cpu":
             _lay_out_for_cpu(self.lm)
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the model
+        self._prefixes_lock = threading.Lock()
         self._prefixes = PrefixCache(prefix_cache_bytes)
         adapted = (BaseTunerLayer, AuxiliaryTrainingWrapper)
         self._switches = [module for module in self.lm.modules() if isinstance(module, adapted)]
         self._selected = object()  # no adapter yet
         self._keeps_rows = "logits_to_keep" in inspect.signature(self.lm.forward).parameters
+        self.lm.set_attn_implementation(SIDE_BY_SIDE)
+        self._spans = AdapterSpans(self._switches)
+        self._batcher = Batcher(self._run)
+        self.request = self._batcher.request
 
     def adapter_of(self, name: str | None) -> str | None:
         """The adapter served as ``name``; the first one where a request names none."""
@@ -78,30 +83,60 @@ class Engine:
 
     def take_prefix(self, adapter: str | None, ids: Sequence[int]) -> Prefix:
         """The longest part of ``ids`` already read, to be extended and given back with ``keep_prefix``."""
-        with self._lock, torch.inference_mode():
+        with self._prefixes_lock, torch.inference_mode():
             return self._prefixes.take(adapter, ids)
 
     def keep_prefix(self, prefix: Prefix) -> None:
-        with self._lock:
+        with self._prefixes_lock:
             self._prefixes.put(prefix)
 
     def extend(
-        self, prefix: Prefix, ids: Sequence[int], rows: torch.Tensor | int = 1, **model_kwargs
+        self,
+        prefix: Prefix,
+        ids: list[int],
+        rows: list[int] | None = None,
+        positions: list[int] | None = None,
+        mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Read ``ids`` after ``prefix`` (which grows); logits [rows, vocabulary] in the model's dtype.
+        """Read ``ids`` after ``prefix`` (which grows); logits [n_rows, vocabulary] in the model's dtype.
 
-        ``rows``: the last n, or a tensor with the places in ``ids`` to return.
+        ``rows``: places in ``ids``, the last one by default. ``positions`` and ``mask`` [n_ids, all] (True
+        where a token may look) are those of a plain continuation by default. Waits for a pass with room.
         """
-        inputs = torch.tensor([ids], device=self.device)
-        if self._keeps_rows:
-            model_kwargs["logits_to_keep"] = rows
-        logits = self.forward(
-            prefix.adapter, input_ids=inputs, past_key_values=prefix.cache, use_cache=True, **model_kwargs
-        ).logits[0]
+        known = len(prefix.ids)
+        logits = self._batcher.submit(Call(
+            prefix, ids, positions or list(range(known, known + len(ids))), rows or [len(ids) - 1], mask
+        ))
         prefix.ids.extend(ids)
-        if self._keeps_rows:
-            return logits
-        return logits[-rows:] if isinstance(rows, int) else logits[rows]
+        return logits
+
+    def _run(self, calls: list[Call]) -> None:
+        """One pass for all ``calls``, or one for each adapter where its layers cannot be mixed."""
+        if self._spans.possible:
+            with self._lock, torch.inference_mode():
+                states = States(calls)
+                with self._spans.apply(states):
+                    self._pass(states)
+            return
+        for adapter in dict.fromkeys(call.prefix.adapter for call in calls):
+            with self._lock, torch.inference_mode():
+                self._select(adapter)
+                self._pass(States([call for call in calls if call.prefix.adapter == adapter]))
+
+    def _pass(self, states: States) -> None:
+        wanted = [start + row for call, (start, _) in zip(states.calls, states.spans) for row in call.rows]
+        rows = torch.tensor(wanted, device=self.device)
+        logits = self.lm(
+            input_ids=torch.tensor([[i for call in states.calls for i in call.ids]], device=self.device),
+            position_ids=torch.tensor([[p for call in states.calls for p in call.positions]], device=self.device),
+            past_key_values=states,
+            use_cache=True,
+            **({"logits_to_keep": rows} if self._keeps_rows else {}),
+        ).logits[0]
+        if not self._keeps_rows:
+            logits = logits[rows]
+        for call, part in zip(states.calls, logits.split([len(call.rows) for call in states.calls])):
+            call.answer.set_result(part)
 
     def forward(self, adapter: str | None, body_only: bool = False, **model_kwargs):
         """One call of the model (``body_only``: without its vocabulary head) under ``adapter``."""

@@ -32,7 +32,8 @@ def generate_stream(engine: Engine, params: dict, stream_interval: int, seed: in
         )
         yield from engine.stock_stream(adapter, stream)
     else:
-        yield from _generate(engine, adapter, ids, params, stream_interval, seed)
+        with engine.request():
+            yield from _generate(engine, adapter, ids, params, stream_interval, seed)
 
 
 def _generate(engine, adapter, ids, params, stream_interval, seed):

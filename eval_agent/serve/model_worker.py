@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 # FastChat writes model_worker_*.log into the working folder otherwise; the same lines go to stderr anyway
 os.environ.setdefault("LOGDIR", "")
@@ -151,6 +152,14 @@ async def api_score_candidates(request: Request):
         release_worker_semaphore()
 
 
+async def _allow_concurrency():
+    """asyncio's own pool has four threads more than the machine has cores: too few for a batch."""
+    from fastchat.serve.base_model_worker import worker
+
+    pool = ThreadPoolExecutor(worker.limit_worker_concurrency, thread_name_prefix="request")
+    asyncio.get_running_loop().set_default_executor(pool)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """FastChat's flags; --model-path and --model-names may be repeated, as in its multi_model_worker."""
     about = "FastChat's model worker for several LoRA adapters over one base."
@@ -174,7 +183,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--conv-template", help="Conversation prompt template.")
     parser.add_argument("--embed-in-truncate", action="store_true")
-    parser.add_argument("--limit-worker-concurrency", type=int, default=5)
+    parser.add_argument(
+        "--limit-worker-concurrency", type=int, default=32, help="Requests at once; they share model passes."
+    )
     parser.add_argument("--stream-interval", type=int, default=2)
     parser.add_argument("--no-register", action="store_true")
     parser.add_argument("--seed", type=int, help="Overwrite the random seed for each generation.")
@@ -226,6 +237,7 @@ def main() -> None:
     worker = AdapterWorker(args, models)
     if not args.no_register:
         worker.init_heart_beat()
+    app.add_event_handler("startup", _allow_concurrency)
     ssl = {name.lower(): os.environ[name] for name in _SSL_VARIABLES} if args.ssl else {}
     uvicorn.run(app, host=args.host, port=args.port, log_level="info", **ssl)
 

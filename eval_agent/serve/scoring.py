@@ -44,7 +44,8 @@ def score_candidates(engine: Engine, model: str | None, prompt: str, candidates:
     prefix = engine.take_prefix(adapter, stem[: min(branch.boundary for branch in branches) - 1])
     usage = {"prompt_tokens": len(prompt_ids), "prefilled_tokens": len(stem) - len(prefix.ids)}
     tree = _Tree(branches, len(prefix.ids), len(stem))
-    logits = engine.extend(prefix, stem[len(prefix.ids):] + tree.tokens, **tree.model_inputs(engine))
+    with engine.request():
+        logits = engine.extend(prefix, stem[len(prefix.ids):] + tree.tokens, **tree.call(engine))
     prefix.crop(len(stem))
     prefix.prompt_length = len(stem)
     engine.keep_prefix(prefix)
@@ -107,21 +108,19 @@ class _Tree:
             self._depths.append(depth)
         return self._nodes[key]
 
-    def model_inputs(self, engine: Engine) -> dict:
-        """``rows`` to return and, where there are tree tokens, position ids and a mask [1, 1, new, all]."""
+    def call(self, engine: Engine) -> dict:
+        """``rows`` to return and, where there are tree tokens, ``positions`` and ``mask`` [new, all]."""
         n_stem_new = self.n_stem - self.n_known
         rows = [row - self.n_known for row in self._stem_rows]
         rows += range(n_stem_new, n_stem_new + len(self.tokens))
-        inputs = {"rows": torch.tensor(rows, device=engine.device)}
-        if self.tokens:
-            stem_positions = range(self.n_known, self.n_stem)
-            tree_positions = (b + d - 1 for b, d in zip(self._boundaries, self._depths))
-            inputs["position_ids"] = torch.tensor([[*stem_positions, *tree_positions]], device=engine.device)
-            inputs["attention_mask"] = self._mask().to(engine.device, engine.lm.dtype)
-        return inputs
+        if not self.tokens:
+            return {"rows": rows}
+        tree_positions = (b + d - 1 for b, d in zip(self._boundaries, self._depths))
+        positions = [*range(self.n_known, self.n_stem), *tree_positions]
+        return {"rows": rows, "positions": positions, "mask": self._mask().to(engine.device)}
 
     def _mask(self) -> torch.Tensor:
-        """What is added to attention logits: 0 where a new token may look, a very low number elsewhere."""
+        """Where a new token may look: True, [new, all]."""
         n_new, n_all = self.n_stem - self.n_known + len(self.tokens), self.n_stem + len(self.tokens)
         seen = torch.ones(n_new, n_all, dtype=torch.bool).tril(self.n_known)
         for node, parent in enumerate(self._parents):
@@ -131,7 +130,7 @@ class _Tree:
             else:
                 row[self._boundaries[node]:] = False
             row[self.n_stem + node] = True
-        return torch.where(seen, 0.0, torch.finfo(torch.float16).min)[None, None]
+        return seen
 
     def score(self, branch: _Branch, logprobs: torch.Tensor) -> dict:
         """Sum over the branch's tokens; ``logprobs`` are the rows asked for in ``model_inputs``."""

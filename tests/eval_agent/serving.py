@@ -55,7 +55,7 @@ class Servers:
     def start(self, module: str, *flags: str) -> Server:
         port = free_port()
         address = f"http://127.0.0.1:{port}"
-        if module != CONTROLLER:
+        if "model_worker" in module:
             places = ("--controller-address", self.controller.address, "--worker-address", address)
             flags = ("--device", "cpu", *places, *flags)
         log = self.logs / f"{port}.log"

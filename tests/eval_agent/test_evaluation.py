@@ -14,6 +14,7 @@ from eval_agent.eto_multi_main_probs import main
 from eval_agent.files import read_json, write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import build_cache
+from tests.eval_agent.serving import WORKER
 
 STATES = ["I hold nothing.", "I hold a mug.", "No mug found yet."]
 
@@ -112,6 +113,63 @@ def test_finished_episodes_are_kept_without_any_server(run):
     model["config"]["controller_address"] = "http://localhost:9"  # nothing listens there
     write_json(run.path / "served.json", model)
     assert run("--split", "train") == 0 and stamps(folder) == after
+
+
+def test_parts_on_several_machines_give_the_summary_of_one_run(run, capsys):
+    greedy = read_json(run.path / "demo.json")
+    greedy["agent"]["temperature_with_knowledge"] = 0.0
+    write_json(run.path / "demo.json", greedy)
+    assert run(*WKM, "--split", "train", "--exp_name", "whole") == 0
+    whole = read_json(run.folder("whole") / "train" / "summary.json")
+    for index in ("0", "1"):
+        part = ("--part_num", "2", "--part_idx", index, "--exp_name", "parts")
+        assert run(*WKM, "--split", "train", *part) == 0
+        assert "1 games: average reward" in capsys.readouterr().out.splitlines()[-2]
+    folder = run.folder("parts") / "train"
+    before = stamps(folder)
+    assert len(before) == 2 and not (folder / "summary.json").exists()
+    assert run(*WKM, "--split", "train", "--exp_name", "parts") == 0
+    assert stamps(folder) == before and read_json(folder / "summary.json") == whole
+    with pytest.raises(SystemExit):
+        run("--part_num", "2", "--part_idx", "2")
+    assert "--part_idx is 2, expected 0 to 1" in capsys.readouterr().err
+
+
+def test_greedy_results_are_the_same_alone_and_side_by_side(run):
+    greedy = read_json(run.path / "demo.json")
+    greedy["agent"]["temperature_with_knowledge"] = 0.0
+    write_json(run.path / "demo.json", greedy)
+    for name, workers in (("alone", "1"), ("together", "2")):
+        assert run(*WKM, "--split", "train", "--exp_name", name, "--num_workers", workers) == 0
+    alone, together = (episodes(run.folder(name) / "train") for name in ("alone", "together"))
+    assert alone.keys() == together.keys()
+    for name in alone:
+        assert alone[name]["conversations"] == together[name]["conversations"]
+        assert alone[name]["world_model_conversations"] == together[name]["world_model_conversations"]
+
+
+def test_another_worker_takes_over_from_one_that_is_killed(run, served, adapters):
+    flags = [flag for name in adapters for flag in ("--model-path", str(adapters[name]), "--model-names",
+                                                    f"twice_{name}")]
+    first, second = (served.servers.start(WORKER, *flags) for _ in range(2))
+    for worker in (first, second):
+        worker.wait("/worker_get_status")
+    config = read_json(run.path / "demo.json")
+    config["env"]["max_steps"] = 12
+    write_json(run.path / "demo.json", config)
+    models = ("--agent_model_name", "twice_agent_model", "--world_model_name", "twice_world_model")
+    folder = run.path / "out" / "twice_agent_model" / "demo_eval" / "train"
+    command = [sys.executable, "-m", "eval_agent.eto_multi_main_probs", *run.arguments(*models, "--split", "train")]
+    process = subprocess.Popen([*command, "--num_workers", "2"], stderr=subprocess.PIPE, text=True)
+    while "worker_generate" not in first.log.read_text():  # it has work
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    first.process.kill()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    played = episodes(folder).values()
+    assert [(result["meta"]["finished"], result["meta"]["steps"]) for result in played] == [(True, 12)] * 2
+    second.process.kill()
 
 
 def test_splits_have_folders_of_their_own(run):

@@ -21,6 +21,7 @@ MAX_STEPS = 40
 _TEMPLATE = get_template("mistral")
 _ERRING = 0.4  # share of episodes with wrong turns
 _ERROR = 0.15  # chance of one per step there
+_ANOTHER = 0.4  # chance of one right after one
 _ASTRAY = 0.06  # share of episodes that begin with a long walk without aim
 _WORLD_MODEL = 0.35  # share of world model dialogues
 _TOLD = 0.5  # share of agent dialogues with task knowledge
@@ -56,7 +57,8 @@ def play(room: Room, searcher: Searcher, rng: random.Random) -> tuple[str, list[
     error = _ERROR if rng.random() < _ERRING else 0.0
     while not world.won and len(turns) < MAX_STEPS:
         best = searcher.act(house)
-        wrong = len(turns) < astray or rng.random() < error
+        erred = error and turns and not turns[-1].learn
+        wrong = len(turns) < astray or rng.random() < (_ANOTHER if erred else error)
         action = _wrong_turn(world, rng) if wrong else best
         knowledge = state_knowledge_in(house)
         reply = f"Thought: {thought_in(house, action)}\nAction: {action}"
@@ -71,11 +73,13 @@ def _wrong_turn(world: TextWorld, rng: random.Random) -> str:
     names = [name for names in world.inside.values() for name in names] or [f"{world.goal.object} 1"]
     name = rng.choice([*rng.sample(names, min(3, len(names))), f"{world.goal.object} {rng.randint(1, 4)}"])
     where = world.place or place
-    if rng.random() < 0.5:
+    count = sum(type_of(other) == type_of(where) for other in world.inside)
+    if rng.random() < 0.4:
         return f"go to {place}"
     return rng.choice(
-        [f"go to {where}", f"go to {type_of(place)} {rng.randint(1, 9)}", f"open {where}", f"close {where}",
-         f"take {name} from {where}", f"take {name} from {place}", f"put {name} in/on {where}",
+        [f"go to {where}", f"go to {type_of(place)} {rng.randint(1, 9)}", f"go to {type_of(where)} {count + 1}",
+         f"examine {type_of(where)} {count + 1}", f"examine {place}", f"open {where}", f"close {where}",
+         f"take {world.goal.object} {rng.randint(1, 3)} from {where}", f"take {name} from {where}", f"take {name} from {place}", f"put {name} in/on {where}",
          f"put {world.holding or name} in/on {place}", f"open {place}", f"use {name}"]
     )
 

@@ -92,3 +92,12 @@ def test_thoughts_give_the_reason_for_each_action():
         "I hold the mug 2. The cabinet 1 is closed. I open it.",
         "I hold the mug 2. This is a cabinet. I put it here.",
     ]
+
+
+def test_a_thought_that_moves_on_says_what_was_not_found_and_how_many_there_are():
+    empty = ("open cabinet 1", "You open the cabinet 1. The cabinet 1 is open. In it, you see nothing.")
+    told = thoughts.thought(TASK, [("go to cabinet 1", "The cabinet 1 is closed."), empty], "go to cabinet 2")
+    assert told == "I need a mug. The cabinet 1 of 2 has no mug. I have not checked the cabinet 2."
+    # nothing of the kind is said of a place that has one, or was not seen into
+    assert "has no" not in thoughts.thought(TASK, TOUR[:1], "go to cabinet 1")
+    assert "has no" not in thoughts.thought(TASK, [("go to cabinet 1", "The cabinet 1 is closed.")], "go to cabinet 2")

@@ -1,0 +1,73 @@
+"""A model behind an OpenAI-compatible completions endpoint that gives log-probabilities, such as vLLM's."""
+
+import os
+from collections.abc import Sequence
+
+import tenacity
+from openai import NotFoundError, OpenAI, OpenAIError
+
+from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
+from eval_agent.errors import InputError
+from eval_agent.openai_errors import full_context, may_pass, reason
+from train.chat_templates import get_template
+
+
+class OpenAIAgent(LMAgent):
+    """One served model, asked with prompts in its own chat format (``template``), as FastChat's workers are.
+
+    Limits of its scores: only the first token counts, and only the ``top_logprobs`` most probable tokens are
+    known (vLLM gives 20 at most): a candidate that begins with none of them gets the least of their
+    log-probabilities, which is more than its own. No state is kept here; the server may cache prefixes.
+    """
+
+    scores_whole_strings = False
+
+    def __init__(
+        self, model_name: str, api_base: str, template: str, top_logprobs: int = 20, timeout: float = 600
+    ):
+        self.model_name, self.api_base = model_name, api_base
+        self.template = get_template(template)
+        self.top_logprobs = top_logprobs
+        key = os.environ.get("OPENAI_API_KEY", "EMPTY")
+        self._client = OpenAI(base_url=api_base, api_key=key, max_retries=0, timeout=timeout)
+        self._retry = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(may_pass),
+            wait=tenacity.wait_random_exponential(multiplier=0.5, max=15),
+            stop=tenacity.stop_after_delay(120),
+            reraise=True,
+        )
+
+    def generate(
+        self, messages: list[dict], *, stop: Sequence[str] = (), temperature: float, max_new_tokens: int
+    ) -> str:
+        choice = self._complete(
+            messages, stop=[self.template.stop, *stop], temperature=temperature, max_tokens=max_new_tokens
+        )
+        return choice.text
+
+    def score(self, messages: list[dict], candidates: Sequence[str]) -> list[CandidateScore]:
+        """First-token scores; ``logprob`` repeats them. See the class for what is not known."""
+        choice = self._complete(messages, temperature=0.0, max_tokens=1, logprobs=self.top_logprobs)
+        if not (choice.logprobs and choice.logprobs.top_logprobs and choice.logprobs.top_logprobs[0]):
+            raise ModelError(f"{self.model_name} at {self.api_base}: the answer has no top_logprobs to score with")
+        top = choice.logprobs.top_logprobs[0]
+        ranks = {token: -1 - rank for rank, token in enumerate(top)}
+        scores = []
+        for candidate in candidates:
+            begins = [token for token in top if token.strip() and candidate.strip().startswith(token.strip())]
+            token = max(begins, key=len, default=None)
+            logprob = min(top.values()) if token is None else top[token]
+            scores.append(CandidateScore(ranks.get(token, -1 - len(top)), logprob, logprob))
+        return scores
+
+    def _complete(self, messages: list[dict], **request):
+        prompt = self.template.render(messages)
+        try:
+            answer = self._retry(self._client.completions.create, model=self.model_name, prompt=prompt, **request)
+        except NotFoundError as error:
+            raise InputError(f'no model "{self.model_name}" at {self.api_base}: {reason(error)}') from None
+        except OpenAIError as error:
+            if full_context(error):
+                raise ContextOverflow(f"{self.model_name} at {self.api_base}: {reason(error)}") from None
+            raise ModelError(f"{self.model_name} at {self.api_base}: {reason(error)}") from None
+        return answer.choices[0]

@@ -1,0 +1,98 @@
+"""What the text of a ScienceWorld episode says so far: rooms, things held and moved, devices, measurements.
+
+Knows only observations, never the simulator. The ScienceWorld rules read it.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from eval_agent.errors import InputError
+
+_TASK = re.compile(r"your task is to ([^.\n]*)", re.IGNORECASE)
+_IMPOSSIBLE = re.compile(
+    r"^(No known action|You can't|You cannot|It's not clear|I'm not sure|Unknown action|.* is not (?:moveable|movable)"
+    r"|.* can't be|.* cannot be|That .* (?:can't|cannot))", re.IGNORECASE,
+)
+_ROOM = re.compile(r"^This (?:room is called|outside location is called) (?:the )?([^.]+)\.")
+_WENT = re.compile(r"^You (?:move|teleport) to (?:the )?([^.]+)\.")
+_MOVED = re.compile(r"^You move (?:the )?(.+) to (?:the )?([^.]+)\.")
+_FOCUSED = re.compile(r"^You focus on (?:the )?([^.]+)\.")
+_SWITCHED = re.compile(r"^The (.+) is (?:now |already )(activated|deactivated|open|closed)\.")
+_MEASURED = re.compile(r"^the thermometer measures a temperature of (-?[\d.]+ degrees celsius)", re.IGNORECASE)
+_MIXED = re.compile(r"^(.+) mix to produce (.+?)\.")
+_READ = re.compile(r"^The (.+) reads:\s*(.+)", re.DOTALL)
+INVENTORY = "inventory"
+
+
+def parse_task(text: str) -> str:
+    """"boil water" of a ScienceWorld task description. Raises InputError where its wording is another."""
+    found = _TASK.search(text)
+    if not found:
+        raise InputError(f'not the wording of a ScienceWorld task: "{text[:80]}" (expected "Your task is to ...")')
+    return found[1].strip()
+
+
+def impossible(observation: str) -> bool:
+    """Whether the action that brought ``observation`` could not be done."""
+    return bool(_IMPOSSIBLE.match(observation.strip()))
+
+
+@dataclass
+class Laboratory:
+    """State of knowledge after an episode's observations so far."""
+
+    task: str
+    place: str | None = None
+    rooms: list[str] = field(default_factory=list)  # in the order of the first visit
+    held: list[str] = field(default_factory=list)
+    moved: dict[str, str] = field(default_factory=dict)  # thing -> where it was put
+    focused: list[str] = field(default_factory=list)
+    switched: dict[str, str] = field(default_factory=dict)  # device or door -> its state
+    measured: dict[str, str] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+    failed: str | None = None  # the last action, where it was not possible
+    reply: str = ""  # what was said to it
+
+    @classmethod
+    def after(cls, task: str, history: list[tuple[str, str]]) -> "Laboratory":
+        """The state after ``history``, a list of (action, observation)."""
+        state = cls(parse_task(task))
+        for action, observation in history:
+            state.update(action, observation)
+        return state
+
+    def update(self, action: str, observation: str) -> None:
+        """Take in what ``action`` brought to sight; a reply without recognisable effect changes nothing."""
+        text = observation.strip()
+        self.failed = action if impossible(text) else None
+        self.reply = text.split("\n")[0]
+        if self.failed:
+            return
+        if found := _ROOM.match(text) or _WENT.match(text):
+            self._enter(found[1])
+        elif found := _MOVED.match(text):
+            self._move(found[1], found[2])
+        elif found := _FOCUSED.match(text):
+            self.focused.append(found[1])
+        elif found := _SWITCHED.match(text):
+            self.switched[found[1]] = found[2]
+        elif found := _MEASURED.match(text):
+            self.measured[action.rpartition(" on ")[2]] = found[1]
+        elif found := _MIXED.match(text):
+            self.made.append(found[2])
+        elif found := _READ.match(text):
+            self.read.append(f"the {found[1]}: {' '.join(found[2].split())}".rstrip("."))
+
+    def _enter(self, room: str) -> None:
+        self.place = room
+        if room not in self.rooms:
+            self.rooms.append(room)
+
+    def _move(self, thing: str, target: str) -> None:
+        self.held = [name for name in self.held if name != thing]
+        self.moved.pop(thing, None)
+        if target == INVENTORY:
+            self.held.append(thing)
+        else:
+            self.moved[thing] = target

@@ -1,0 +1,102 @@
+"""The agent over an OpenAI-compatible completions endpoint, against the same model on our worker.
+
+The endpoint is vLLM's protocol over a plain transformers model: vLLM itself needs a GPU.
+"""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from eval_agent.agents import ContextOverflow, FastChatAgent, ModelError, OpenAIAgent, load_agent
+from eval_agent.config import load_model_config
+from eval_agent.errors import InputError
+
+CONTEXT = 1024
+MESSAGES = [
+    {"role": "user", "content": "Your task is to: put a clean mug in cabinet."},
+    {"role": "assistant", "content": "Thought: I need to find a mug.\nAction:"},
+]
+VERBS = [" go", " take", " put", " open"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    model = tokenizer = None
+
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if request["model"] != "base":
+            return self.reply(404, {"error": {"message": f"The model {request['model']} does not exist."}})
+        ids = self.tokenizer(request["prompt"]).input_ids
+        if len(ids) + request["max_tokens"] > CONTEXT:
+            text = f"This model's maximum context length is {CONTEXT} tokens. However, you requested more."
+            return self.reply(400, {"error": {"message": text}})
+        new, top = [], []
+        with torch.inference_mode():
+            for _ in range(request["max_tokens"]):
+                logprobs = self.model(torch.tensor([ids + new])).logits[0, -1].log_softmax(-1)
+                best = logprobs.topk(request.get("logprobs") or 1)
+                top.append({self.tokenizer.decode(i): p for p, i in zip(*map(torch.Tensor.tolist, best))})
+                new.append(int(best.indices[0]))
+        text = self.tokenizer.decode(new)
+        for stop in request.get("stop") or []:
+            text = text.partition(stop)[0]
+        logprobs = {"top_logprobs": top} if request.get("logprobs") else None
+        choice = {"index": 0, "text": text, "finish_reason": "length", "logprobs": logprobs}
+        self.reply(200, {"id": "x", "object": "text_completion", "created": 0, "model": "base", "choices": [choice]})
+
+    def reply(self, status: int, body: dict) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def api_base(base_model):
+    Handler.model = AutoModelForCausalLM.from_pretrained(base_model).eval()
+    Handler.tokenizer = AutoTokenizer.from_pretrained(base_model)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def test_text_and_scores_are_those_of_our_worker(api_base, served):
+    theirs = OpenAIAgent("base", api_base, "mistral", top_logprobs=400)  # the whole vocabulary
+    ours = FastChatAgent("base", served.controller, "mistral")
+    settings = {"stop": ["</s>"], "temperature": 0.0, "max_new_tokens": 6}
+    assert theirs.generate(MESSAGES, **settings) == ours.generate(MESSAGES, **settings)
+    for a, b in zip(theirs.score(MESSAGES, VERBS), ours.score(MESSAGES, VERBS)):
+        assert a.first_token_logprob == pytest.approx(b.first_token_logprob, abs=1e-4)
+
+
+def test_a_verb_that_is_not_among_the_most_probable_gets_the_least_of_them(api_base):
+    everything = OpenAIAgent("base", api_base, "mistral", top_logprobs=400).score(MESSAGES, VERBS)
+    few = OpenAIAgent("base", api_base, "mistral", top_logprobs=5).score(MESSAGES, VERBS)
+    assert any(a.first_token_logprob > b.first_token_logprob for a, b in zip(few, everything))
+    unknown = [score for score, known in zip(few, everything) if score.first_token_logprob > known.first_token_logprob]
+    assert len({score.first_token for score in unknown}) == 1  # they tie
+
+
+def test_what_goes_wrong_is_told(api_base):
+    with pytest.raises(InputError, match='no model "bose" at http'):
+        OpenAIAgent("bose", api_base, "mistral").generate(MESSAGES, temperature=0.0, max_new_tokens=1)
+    with pytest.raises(ContextOverflow, match="maximum context length is 1024"):
+        OpenAIAgent("base", api_base, "mistral").generate(MESSAGES, temperature=0.0, max_new_tokens=2000)
+    with pytest.raises(ModelError, match="Connection refused"):
+        OpenAIAgent("base", "http://127.0.0.1:9/v1", "mistral").score(MESSAGES, VERBS)
+
+
+def test_the_shipped_configuration_loads():
+    agent = load_agent(load_model_config("openai", "configs/model"), "some-model")
+    assert isinstance(agent, OpenAIAgent) and not agent.scores_whole_strings
