@@ -20,8 +20,7 @@ from train.tiny_base.text_world import TextWorld
 MAX_STEPS = 40
 _TEMPLATE = get_template("mistral")
 _ERRING = 0.4  # share of episodes with wrong turns
-_ERROR = 0.15  # chance of one per step there
-_ANOTHER = 0.4  # chance of one right after one
+_ERROR = 0.12  # chance per step there that one or a few begin
 _ASTRAY = 0.06  # share of episodes that begin with a long walk without aim
 _WORLD_MODEL = 0.35  # share of world model dialogues
 _TOLD = 0.5  # share of agent dialogues with task knowledge
@@ -55,11 +54,12 @@ def play(room: Room, searcher: Searcher, rng: random.Random) -> tuple[str, list[
     house, turns = Household.at_start(world.task), []
     astray = rng.randint(5, 25) if rng.random() < _ASTRAY else 0
     error = _ERROR if rng.random() < _ERRING else 0.0
+    slips: list[str] = []
     while not world.won and len(turns) < MAX_STEPS:
         best = searcher.act(house)
-        erred = error and turns and not turns[-1].learn
-        wrong = len(turns) < astray or rng.random() < (_ANOTHER if erred else error)
-        action = _wrong_turn(world, rng) if wrong else best
+        if not slips and (len(turns) < astray or rng.random() < error):
+            slips = _slips(world, rng)
+        action = slips.pop(0) if slips else best
         knowledge = state_knowledge_in(house)
         reply = f"Thought: {thought_in(house, action)}\nAction: {action}"
         observation = world.step(action)
@@ -68,19 +68,29 @@ def play(room: Room, searcher: Searcher, rng: random.Random) -> tuple[str, list[
     return world.task, turns
 
 
-def _wrong_turn(world: TextWorld, rng: random.Random) -> str:
+def _slips(world: TextWorld, rng: random.Random) -> list[str]:
+    """Wrong turns in a row: any one, or those that small models make and have to find out of."""
+    where = world.place or rng.choice(list(world.inside))
+    kind = type_of(where)
+    beyond = f"{kind} {sum(type_of(place) == kind for place in world.inside) + 1}"
+    way = rng.random()
+    if way < 0.25:  # on to a place that is not there
+        return [f"go to {beyond}", *[f"examine {beyond}"] * rng.randint(0, 2), *[f"go to {beyond}"] * rng.randint(0, 1)]
+    if way < 0.5:  # an object that is not there
+        return [f"take {world.goal.object} {rng.randint(1, 3)} from {where}"] * rng.randint(1, 3)
+    return [_wrong_turn(world, where, rng)]
+
+
+def _wrong_turn(world: TextWorld, where: str, rng: random.Random) -> str:
     place = rng.choice(list(world.inside))
+    if rng.random() < 0.5:
+        return f"go to {place}"
     names = [name for names in world.inside.values() for name in names] or [f"{world.goal.object} 1"]
     name = rng.choice([*rng.sample(names, min(3, len(names))), f"{world.goal.object} {rng.randint(1, 4)}"])
-    where = world.place or place
-    count = sum(type_of(other) == type_of(where) for other in world.inside)
-    if rng.random() < 0.4:
-        return f"go to {place}"
     return rng.choice(
-        [f"go to {where}", f"go to {type_of(place)} {rng.randint(1, 9)}", f"go to {type_of(where)} {count + 1}",
-         f"examine {type_of(where)} {count + 1}", f"examine {place}", f"open {where}", f"close {where}",
-         f"take {world.goal.object} {rng.randint(1, 3)} from {where}", f"take {name} from {where}", f"take {name} from {place}", f"put {name} in/on {where}",
-         f"put {world.holding or name} in/on {place}", f"open {place}", f"use {name}"]
+        [f"go to {where}", f"go to {type_of(place)} {rng.randint(1, 9)}", f"open {where}", f"close {where}",
+         f"take {name} from {where}", f"take {name} from {place}", f"put {name} in/on {where}",
+         f"put {world.holding or name} in/on {place}", f"open {place}", f"examine {place}", f"use {name}"]
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from eval_agent.knowledge.household import APPLIANCES, TASK, Goal, parse_goal
 
 _MOST_OF_A_TYPE = 20
-_SHARED_SPOT = 0.06  # share of drawn furniture within reach of the piece before it
+_SHARED_SPOT = 0.03  # share of drawn furniture within reach of the piece before it
 _FEW_OF_A_TYPE = 4
 _SURPRISE = 0.25  # share of wanted objects that lie where nobody would look
 
