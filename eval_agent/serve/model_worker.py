@@ -152,12 +152,11 @@ async def api_score_candidates(request: Request):
         release_worker_semaphore()
 
 
-async def _allow_concurrency():
-    """asyncio's own pool has four threads more than the machine has cores: too few for a batch."""
-    from fastchat.serve.base_model_worker import worker
-
-    pool = ThreadPoolExecutor(worker.limit_worker_concurrency, thread_name_prefix="request")
+async def _serve(config: uvicorn.Config, concurrency: int) -> None:
+    # asyncio's own pool has four threads more than the machine has cores: too few for a batch
+    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="request")
     asyncio.get_running_loop().set_default_executor(pool)
+    await uvicorn.Server(config).serve()
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -237,9 +236,9 @@ def main() -> None:
     worker = AdapterWorker(args, models)
     if not args.no_register:
         worker.init_heart_beat()
-    app.add_event_handler("startup", _allow_concurrency)
     ssl = {name.lower(): os.environ[name] for name in _SSL_VARIABLES} if args.ssl else {}
-    uvicorn.run(app, host=args.host, port=args.port, log_level="info", **ssl)
+    config = uvicorn.Config(app, host=args.host, port=args.port, log_level="info", **ssl)
+    asyncio.run(_serve(config, args.limit_worker_concurrency))
 
 
 if __name__ == "__main__":
