@@ -20,7 +20,7 @@ MESSAGES = [
     {"role": "user", "content": "Your task is to: put a clean mug in cabinet."},
     {"role": "assistant", "content": "Thought: I need to find a mug.\nAction:"},
 ]
-VERBS = [" go", " take", " put", " open"]
+VERBS = [" go", " find", " hold", " put", " take", " open"]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
         with torch.inference_mode():
             for _ in range(request["max_tokens"]):
                 logprobs = self.model(torch.tensor([ids + new])).logits[0, -1].log_softmax(-1)
-                best = logprobs.topk(request.get("logprobs") or 1)
+                best = logprobs.topk(min(request.get("logprobs") or 1, len(logprobs)))
                 top.append({self.tokenizer.decode(i): p for p, i in zip(*map(torch.Tensor.tolist, best))})
                 new.append(int(best.indices[0]))
         text = self.tokenizer.decode(new)
@@ -72,11 +72,13 @@ def api_base(base_model):
 
 
 def test_text_and_scores_are_those_of_our_worker(api_base, served):
+    verbs = [verb for verb in VERBS if len(Handler.tokenizer(verb, add_special_tokens=False).input_ids) == 1]
+    assert len(verbs) > 1
     theirs = OpenAIAgent("base", api_base, "mistral", top_logprobs=400)  # the whole vocabulary
     ours = FastChatAgent("base", served.controller, "mistral")
     settings = {"stop": ["</s>"], "temperature": 0.0, "max_new_tokens": 6}
     assert theirs.generate(MESSAGES, **settings) == ours.generate(MESSAGES, **settings)
-    for a, b in zip(theirs.score(MESSAGES, VERBS), ours.score(MESSAGES, VERBS)):
+    for a, b in zip(theirs.score(MESSAGES, verbs), ours.score(MESSAGES, verbs)):
         assert a.first_token_logprob == pytest.approx(b.first_token_logprob, abs=1e-4)
 
 
