@@ -5,6 +5,7 @@ interfaces. State knowledge stays in the world model's dialogue and never enters
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from eval_agent.agents.base import ContextOverflow, LMAgent
@@ -179,11 +180,12 @@ class _Episode:
     def _planned_reply(self) -> str:
         """Thought, the verb of Eq. 13, then the arguments that the agent continues with."""
         heard = f"{self.messages[-2]['content']}\n{self.messages[-1]['content']}"
-        state_knowledge = self.world.ask(heard, self.world.side.max_state_tokens)
-        # the action follows in any case, also where the model stopped without asking for one
-        thought = self._generate(self.messages, [ACTION, _AFTER_ACTION]).strip()
+        with ThreadPoolExecutor(1) as beside:  # neither the state knowledge nor the thought depends on the other
+            known = beside.submit(self.world.ask, heard, self.world.side.max_state_tokens)
+            # the action follows in any case, also where the model stopped without asking for one
+            thought = self._generate(self.messages, [ACTION, _AFTER_ACTION]).strip()
         opened = f"{thought}\n{ACTION}" if thought else ACTION
-        verb = self._choose_verb(opened, state_knowledge)
+        verb = self._choose_verb(opened, known.result())
         opened = f"{opened} {verb}"
         return opened + self._generate([*self.messages, _unfinished(opened)], ["\n"]).rstrip()
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import requests
 import torch
 from peft import LoraConfig, get_peft_model
+from profile_pass import profile_pass
 from tqdm import tqdm
 from transformers import MistralConfig, MistralForCausalLM
 
@@ -38,8 +39,8 @@ from train.tiny_base.tokenizer import train_tokenizer
 OBSERVATIONS = Path(__file__).with_name("bench_observations.json")
 VOCABULARY = 32000
 SIZES = {
-    "20m": dict(hidden_size=384, intermediate_size=1024, num_hidden_layers=5, num_attention_heads=6,
-                num_key_value_heads=6, tie_word_embeddings=True),
+    "20m": dict(hidden_size=256, intermediate_size=896, num_hidden_layers=4, num_attention_heads=8,
+                num_key_value_heads=2),
     "7b": dict(hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
                num_key_value_heads=8),
 }
@@ -206,6 +207,16 @@ class Released:
                    "stop": [model.template.stop, *stop], "echo": False, **more}
         return model._ask("/worker_generate", request)["text"]
 
+    def first_step(self, result: dict) -> tuple[bool, float]:
+        """Like :meth:`step`, for the task knowledge and the first reply, which is not planned."""
+        task, knowledge = _messages(result["world_model_conversations"])[2:4]
+        said = _messages(result["conversations"])[:4]
+        started = time.monotonic()
+        told = self.ask(self.world, [*_messages(result["world_model_conversations"])[:2], task], [], TASK_TOKENS)
+        reply = self.ask(self.agent, said[:-1], ["\nObservation"], THOUGHT_TOKENS)
+        seconds = time.monotonic() - started
+        return _same((told, knowledge["content"]), (reply, said[-1]["content"])), seconds
+
     def step(self, result: dict, step: int) -> tuple[bool, float]:
         """Whether all texts of one planned step are those of ours, and the seconds that its calls took."""
         said = _messages(result["conversations"])[: 4 + 2 * step]
@@ -221,9 +232,7 @@ class Released:
         self.ask(self.agent, [*messages, opened], [], 1, logprobs=1)
         rest = self.ask(self.agent, [*messages, begun], ["\n"], THOUGHT_TOKENS)
         seconds = time.monotonic() - started
-        same = (" ".join(state.split()) == known[-1]["content"] and new_thought.strip() == thought.strip()
-                and f"{verb} {rest.strip()}".split() == action.split())
-        return same, seconds
+        return _same((state, known[-1]["content"]), (new_thought, thought), (verb + rest, action)), seconds
 
     def same_distribution(self, result: dict, step: int) -> bool:
         """Whether the stock worker's echoed log-probabilities lead to our p_agent and so to our verb."""
@@ -235,6 +244,11 @@ class Released:
         scores = stock_scores(lambda r: self.agent._ask("/worker_generate", r), prompt, [f" {v}" for v in verbs])
         p = torch.tensor([score.first_token_logprob for score in scores]).softmax(0)
         return bool((p - torch.tensor(list(decision["p_agent"].values()))).abs().max() < 1e-3)
+
+
+def _same(*pairs: tuple[str, str]) -> bool:
+    """Spaces do not count: FastChat tidies them around punctuation, which random text has anywhere."""
+    return all("".join(a.split()) == "".join(b.split()) for a, b in pairs)
 
 
 def _messages(conversation: list[dict]) -> list[dict]:
@@ -289,7 +303,10 @@ def main() -> None:
         _make_state_base(folder, episodes)
         ours = _bench_ours(folder, episodes, args)
         stock = _bench_released(folder, ours.pop("results"), args)
-    report = {**ours, **stock}
+        passes = {rows: profile_pass([folder / "peft" / name for name in (AGENT, WORLD)], args.device, rows)
+                  for rows in (1, args.episodes)}
+    print(f"milliseconds of one decoding pass after 1000 tokens, by number of dialogues: {passes}")
+    report = {**ours, **stock, "pass_ms": passes}
     report["ratio_1"] = round(ours["steps_per_s_1"] / stock["steps_per_s_stock"], 2)
     report[f"ratio_{args.episodes}"] = round(ours[f"steps_per_s_{args.episodes}"] / stock["steps_per_s_stock"], 2)
     print(f"stock {stock['steps_per_s_stock']:.3f} steps/s; ours, one episode at a time: "
@@ -308,11 +325,15 @@ def _make_state_base(folder: Path, episodes: list[dict]) -> None:
 
 
 def _bench_ours(folder: Path, episodes: list[dict], args) -> dict:
-    flags = [flag for name in (AGENT, WORLD) for flag in
-             ("--model-path", str(folder / "peft" / name), "--model-names", name)]
+    flags = [["--model-path", str(folder / "peft" / name), "--model-names", name] for name in (AGENT, WORLD)]
     with Servers(folder, args.device) as servers:
-        worker = servers.worker("eval_agent.serve.model_worker", *flags)
+        worker = servers.worker("eval_agent.serve.model_worker", *flags[0])
+        servers.wait_for(AGENT)
+        alone_mb = peak_mb(worker)
+    with Servers(folder, args.device) as servers:
+        worker = servers.worker("eval_agent.serve.model_worker", *flags[0], *flags[1])
         servers.wait_for(AGENT, WORLD)
+        adapters_ratio = round(peak_mb(worker) / alone_mb, 3)
         ours = Ours(servers.controller, folder, args.steps)
         ours.run([{**episodes[0], "task": "Your task is to: warm up."}])
         alone, one = zip(*(ours.run([episode]) for episode in tqdm(episodes[:3], desc="ours, one at a time")))
@@ -326,7 +347,7 @@ def _bench_ours(folder: Path, episodes: list[dict], args) -> dict:
         "results": alone[0], "steps_per_s_1": round(statistics.mean(one), 3),
         f"steps_per_s_{len(episodes)}": round(many, 3), "same_alone_and_together": same,
         "prefilled_per_step": round(read / args.steps, 1), "decoded_per_step": round(written / args.steps, 1),
-        "seconds_per_step_at": seconds, "peak_mb": memory,
+        "seconds_per_step_at": seconds, "peak_mb": memory, "memory_two_adapters_to_one": adapters_ratio,
     }
 
 
@@ -340,8 +361,8 @@ def _bench_released(folder: Path, results: list[dict], args) -> dict:
         servers.wait_for(f"stock_{AGENT}", f"stock_{WORLD}")
         released = Released(servers.controller)
         released.step(results[0], 1)  # once for what is made at the first call only
-        steps = range(1, args.steps)
-        answers = [released.step(results[0], step) for step in tqdm(steps, desc="stock")]
+        planned = (released.step(results[0], step) for step in range(1, args.steps))
+        answers = [released.first_step(results[0]), *tqdm(planned, desc="stock", total=args.steps - 1)]
         same_p = [released.same_distribution(results[0], step) for step in (1, args.steps - 1)]
         memory = sum(map(peak_mb, workers))
     return {

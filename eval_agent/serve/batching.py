@@ -113,9 +113,9 @@ class AdapterSpans:
             result = module.base_layer(x)
             for adapter, start, end in self._spans:
                 if adapter in module.lora_A:
-                    down = module.lora_A[adapter]
-                    part = module.lora_B[adapter](down(x[:, start:end].to(down.weight.dtype)))
-                    result[:, start:end] += part * module.scaling[adapter]
+                    down, up = module.lora_A[adapter].weight, module.lora_B[adapter].weight
+                    part = F.linear(F.linear(x[0, start:end].to(down.dtype), down), up)
+                    result[0, start:end].add_(part, alpha=module.scaling[adapter])
             return result
 
         return routed

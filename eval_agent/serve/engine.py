@@ -19,6 +19,11 @@ from eval_agent.serve.batching import SIDE_BY_SIDE, AdapterSpans, Batcher, Call,
 from eval_agent.serve.prefix_cache import Prefix, PrefixCache
 
 
+# parameters x tokens of a pass from which on more threads than one pay on a CPU: below it (float32, 2 cores, measured)
+# the threads' meeting after each operation costs more than they save, and the other processes need the cores too
+_WORTH_THREADS = 4e9
+
+
 class RequestError(Exception):
     """A request that cannot be served, with FastChat's error code for it."""
 
@@ -44,6 +49,8 @@ class Engine:
         self.adapters = adapters
         self.context_length = context_length
         self.device = next(self.lm.parameters()).device
+        self._n_parameters = self.lm.num_parameters()
+        self._n_threads = torch.get_num_threads()
         if self.device.type == "cpu":
             _lay_out_for_cpu(self.lm)
         self._lock = threading.Lock()  # of the model
@@ -126,6 +133,9 @@ class Engine:
     def _pass(self, states: States) -> None:
         wanted = [start + row for call, (start, _) in zip(states.calls, states.spans) for row in call.rows]
         rows = torch.tensor(wanted, device=self.device)
+        if self.device.type == "cpu":
+            work = self._n_parameters * states.spans[-1][1]
+            torch.set_num_threads(self._n_threads if work > _WORTH_THREADS else 1)
         logits = self.lm(
             input_ids=torch.tensor([[i for call in states.calls for i in call.ids]], device=self.device),
             position_ids=torch.tensor([[p for call in states.calls for p in call.positions]], device=self.device),
