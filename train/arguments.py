@@ -19,7 +19,9 @@ from eval_agent.files import read_json
 
 # flags of LLaMA-Factory's command lines that have no meaning here, and why
 _NO_EFFECT = {
-    "overwrite_cache": "conversations are encoded anew at each start, nothing is cached",
+    "group_by_length": "rows hold whole conversations without padding, of about as many tokens each",
+    "neat_packing": "rows are always packed so, and a step still holds as many conversations as asked for",
+    "packing": "rows are always packed, each conversation attends to itself only",
     "preprocessing_num_workers": "the tokenizer uses all cores by itself",
     "save_safetensors": "adapters are always saved as safetensors",
 }
@@ -37,7 +39,13 @@ class ModelArguments:
 
     model_name_or_path: str = field(metadata={"help": "Base model: a folder or a Hugging Face name."})
     template: str = field(
-        metadata={"help": "Chat format: mistral (also the embedded tiny model), gemma, llama3."}
+        metadata={
+            "help": "Chat format: mistral_v02 (as Mistral-7B-Instruct-v0.2 and FastChat write it; also the "
+            "embedded tiny model's), or LLaMA-Factory's mistral, gemma, llama3."
+        }
+    )
+    adapter_name_or_path: Optional[str] = field(
+        default=None, metadata={"help": "Go on from this LoRA adapter; with --export_dir alone: merge it."}
     )
     finetuning_type: Literal["lora"] = field(default="lora", metadata={"help": "Only LoRA is offered."})
     lora_target: str = field(
@@ -66,6 +74,9 @@ class DataArguments:
     train_on_prompt: bool = field(
         default=False, metadata={"help": "Loss on every token, not on gpt turns only."}
     )
+    overwrite_cache: bool = field(
+        default=False, metadata={"help": "Tokenise anew, whatever ~/.cache/wkm/tokenized holds."}
+    )
 
 
 @dataclass
@@ -73,15 +84,16 @@ class SftArguments(TrainingArguments):
     """transformers' own arguments with the paper's values, and what transformers 5 no longer has."""
 
     stage: Literal["sft"] = field(default="sft", metadata={"help": "Only supervised fine-tuning is offered."})
+    export_dir: Optional[str] = field(
+        default=None,
+        metadata={"help": "Write the base model with the adapter merged into it there, after training or alone."},
+    )
     plot_loss: bool = field(default=False, metadata={"help": "Draw training_loss.png."})
     overwrite_output_dir: bool = field(
         default=False,
         metadata={
             "help": "Start afresh. Without it an unfinished run goes on and a finished one is left alone."
         },
-    )
-    group_by_length: bool = field(
-        default=True, metadata={"help": "Batch conversations of similar length: less padding, less time."}
     )
     warmup_ratio: float = field(
         default=0.03, metadata={"help": "Share of the steps over which the rate rises."}
@@ -110,6 +122,9 @@ class SftArguments(TrainingArguments):
             self.gradient_checkpointing = on_gpu
         self.gradient_checkpointing_kwargs = {"use_reentrant": False}
         self.dataloader_pin_memory = on_gpu
+        self.remove_unused_columns = False  # the trainer reads more than the model does
+        self.average_tokens_across_devices = True  # every learnt token of a step counts alike
+        self.logging_nan_inf_filter = False  # such a loss ends the run
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             self.ddp_find_unused_parameters = False
         if not _has("warmup_ratio") and not self.warmup_steps:
@@ -132,6 +147,8 @@ def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, Sft
     """
     if argv and not argv[0].startswith("-"):
         argv = _recipe_flags(argv[0]) + argv[1:]
+    if "--do_train" not in argv and "--export_dir" in argv:  # what training needs is not needed
+        argv = ["--model_name_or_path", "", "--template", "", "--dataset", "", "--output_dir", "", *argv]
     parser = _Parser((ModelArguments, DataArguments, SftArguments), allow_abbrev=False, description=__doc__)
     try:
         *parsed, unknown = parser.parse_args_into_dataclasses(
@@ -142,10 +159,14 @@ def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, Sft
     if unknown:
         raise InputError(_unknown_flags(unknown, parser))
     model_args, data_args, args = parsed
+    if args.export_dir and not args.do_train:
+        if not model_args.adapter_name_or_path:
+            raise InputError("--adapter_name_or_path is missing: the adapter to merge into its base")
+        return model_args, data_args, args
     if not args.output_dir:
         raise InputError("--output_dir is missing: the folder that the adapter is written to")
     if not args.do_train:
-        raise InputError("nothing to do: --do_train is missing")
+        raise InputError("nothing to do: --do_train is missing (or --adapter_name_or_path and --export_dir)")
     return model_args, data_args, args
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftConfig, PeftModel
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.conftest import ROOT
 from tests.train.test_arguments import seed_flags
 from train.chat_templates import get_template
-from train.sft_data import encode_conversations, read_conversations
-from train.sft_trainer import pad_batch
+from train.encoding import IGNORE, encode_conversations
+from train.sft_data import read_conversations
 from train.train_bash import main
 
 TURNS = [
@@ -96,10 +97,14 @@ def test_the_seeds_command_trains_an_adapter_that_peft_loads(base_model, data_di
     base = AutoModelForCausalLM.from_pretrained(config.base_model_name_or_path)
     conversations = read_conversations([data_dir / "mugs.json"], None)
     tokenizer = AutoTokenizer.from_pretrained(adapter)
-    batch = pad_batch(encode_conversations(conversations, tokenizer, get_template("mistral"), 2048)[0])
+    examples, _ = encode_conversations(conversations, tokenizer, get_template("mistral"), 2048)
+    ids, labels = (
+        pad_sequence([torch.tensor(e[name]).long() for e in examples], batch_first=True, padding_value=IGNORE)
+        for name in ("input_ids", "labels")
+    )
     with torch.no_grad():
-        before = base(**batch).loss
-        assert PeftModel.from_pretrained(base, adapter)(**batch).loss < before - 1e-3
+        before = base(input_ids=ids.clamp(min=0), labels=labels).loss
+        assert PeftModel.from_pretrained(base, adapter)(input_ids=ids.clamp(min=0), labels=labels).loss < before - 1e-3
 
     assert list(losses(adapter)) == list(range(1, 13))  # 32 conversations in batches of 4 x 2, three times
     assert (adapter / "training_loss.png").read_bytes().startswith(b"\x89PNG")
