@@ -68,6 +68,12 @@ class DataArguments:
         default=2048,
         metadata={"help": "Longest sequence in tokens; longer ones end after the last turn that fits."},
     )
+    max_prompt_len: int = field(
+        default=512, metadata={"help": "--stage dpo: longest prompt in tokens; longer ones lose their beginning."}
+    )
+    max_target_len: int = field(
+        default=3072, metadata={"help": "--stage dpo: most tokens after the prompt, cut after a whole turn."}
+    )
     max_samples: Optional[int] = field(
         default=None, metadata={"help": "Only the first so many conversations of each data set."}
     )
@@ -83,7 +89,10 @@ class DataArguments:
 class SftArguments(TrainingArguments):
     """transformers' own arguments with the paper's values, and what transformers 5 no longer has."""
 
-    stage: Literal["sft"] = field(default="sft", metadata={"help": "Only supervised fine-tuning is offered."})
+    stage: Literal["sft", "dpo"] = field(
+        default="sft", metadata={"help": "Supervised fine-tuning, or ETO's DPO on pairs."}
+    )
+    pref_beta: float = field(default=0.1, metadata={"help": "--stage dpo: beta of its loss."})
     export_dir: Optional[str] = field(
         default=None,
         metadata={"help": "Write the base model with the adapter merged into it there, after training or alone."},

@@ -18,7 +18,7 @@ from train.sft_data import Conversation
 
 IGNORE = -100  # label of a token without loss
 _BATCH = 64
-_Spans = list[tuple[int, int]]
+Spans = list[tuple[int, int]]
 
 
 @dataclass
@@ -55,13 +55,10 @@ def encode_conversations(
     whole; one without any reply to learn before that is skipped. Raises InputError where nothing is left, and for a
     template that is tokenised whole where a token reaches across the start or end of a reply.
     """
-    if not tokenizer.is_fast:
-        raise InputError("the base model has no fast tokenizer (tokenizer.json), which training needs")
-    encode = _encode_whole if template.whole else _encode_turns
     report, examples = EncodingReport(), []
     for start in tqdm(range(0, len(conversations), _BATCH), desc="Tokenizing", unit="batch", leave=False):
         batch = conversations[start : start + _BATCH]
-        for conversation, (ids, replies) in zip(batch, encode(batch, tokenizer, template)):
+        for conversation, (ids, replies) in zip(batch, token_spans(batch, tokenizer, template)):
             learnt = [turn.get("loss", True) for turn in conversation.turns[1::2]]
             example = _example(ids, replies, learnt, cutoff_len, train_on_prompt)
             if example is None:
@@ -81,15 +78,24 @@ def served_otherwise(
     conversation: Conversation, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate
 ) -> bool:
     """Whether a server, which tokenises a prompt whole, reads other tokens than ``template`` trains on."""
-    [(ids, _)] = (_encode_whole if template.whole else _encode_turns)([conversation], tokenizer, template)
+    [(ids, _)] = token_spans([conversation], tokenizer, template)
     text, _ = _text_and_replies(conversation.turns, template)
     return tokenizer(text, verbose=False)["input_ids"] != ids
 
 
+def token_spans(
+    batch: list[Conversation], tokenizer: PreTrainedTokenizerBase, template: ChatTemplate
+) -> Iterator[tuple[list[int], Spans]]:
+    """Of each conversation its token ids, BOS in front, and the token span ``[first, end)`` of each reply."""
+    if not tokenizer.is_fast:
+        raise InputError("the base model has no fast tokenizer (tokenizer.json), which training needs")
+    return (_encode_whole if template.whole else _encode_turns)(batch, tokenizer, template)
+
+
 def _encode_turns(
     batch: list[Conversation], tokenizer: PreTrainedTokenizerBase, template: ChatTemplate
-) -> Iterator[tuple[list[int], _Spans]]:
-    """Each turn tokenised by itself, BOS in front: ids and the token span of each reply."""
+) -> Iterator[tuple[list[int], Spans]]:
+    """Each turn tokenised by itself."""
     pieces = []
     for conversation in batch:
         for human, gpt in zip(conversation.turns[::2], conversation.turns[1::2]):
@@ -104,17 +110,17 @@ def _encode_turns(
 
 def _encode_whole(
     batch: list[Conversation], tokenizer: PreTrainedTokenizerBase, template: ChatTemplate
-) -> Iterator[tuple[list[int], _Spans]]:
-    """Each conversation tokenised as one text, as a server does: ids and the token span of each reply."""
+) -> Iterator[tuple[list[int], Spans]]:
+    """Each conversation tokenised as one text, as a server does."""
     texts = [_text_and_replies(conversation.turns, template) for conversation in batch]
     encoded = tokenizer([text for text, _ in texts], return_offsets_mapping=True, verbose=False)
     for conversation, (_, spans), ids, offsets in zip(
         batch, texts, encoded["input_ids"], encoded["offset_mapping"]
     ):
-        yield ids, _token_spans(np.array(offsets), spans, conversation.where)
+        yield ids, _to_tokens(np.array(offsets), spans, conversation.where)
 
 
-def _text_and_replies(turns: list[dict], template: ChatTemplate) -> tuple[str, _Spans]:
+def _text_and_replies(turns: list[dict], template: ChatTemplate) -> tuple[str, Spans]:
     """The rendered text and the character span of each reply, from the prompt's end through its own."""
     text, spans = "", []
     for human, gpt in zip(turns[::2], turns[1::2]):
@@ -125,7 +131,7 @@ def _text_and_replies(turns: list[dict], template: ChatTemplate) -> tuple[str, _
     return text, spans
 
 
-def _token_spans(offsets: np.ndarray, spans: _Spans, where: str) -> _Spans:
+def _to_tokens(offsets: np.ndarray, spans: Spans, where: str) -> Spans:
     """Token spans ``[first, end)`` of the character spans; ``offsets`` [T, 2] are the tokens' characters."""
     starts, ends = offsets.T
     edges = np.array(spans)
@@ -140,7 +146,7 @@ def _token_spans(offsets: np.ndarray, spans: _Spans, where: str) -> _Spans:
 
 
 def _example(
-    ids: list[int], replies: _Spans, learnt: list[bool], cutoff_len: int, train_on_prompt: bool
+    ids: list[int], replies: Spans, learnt: list[bool], cutoff_len: int, train_on_prompt: bool
 ) -> dict[str, np.ndarray] | None:
     fitting = [(span, loss) for span, loss in zip(replies, learnt) if span[1] <= cutoff_len]
     if not any(loss for _, loss in fitting):

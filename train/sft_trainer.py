@@ -9,16 +9,11 @@ import torch.nn.functional as F
 from torch.utils.data import Sampler
 from transformers import Trainer
 
-from eval_agent.errors import InputError
 from train.encoding import IGNORE
 from train.packing import attention_arguments, pack
-from train.run_folder import checkpoint_folder, seal_checkpoint
+from train.safety import SafeTrainer
 
 _NOTHING = {"input_ids": np.zeros(1, np.int32), "labels": np.full(1, IGNORE, np.int32), "where": ""}
-
-
-class NonFiniteLoss(InputError):
-    """The loss of a pass is NaN or infinite; the message names the step and the records."""
 
 
 class StepSampler(Sampler[int]):
@@ -59,12 +54,11 @@ class StepSampler(Sampler[int]):
             yield from rounds.T.flatten().tolist()
 
 
-class SftTrainer(Trainer):
+class SftTrainer(SafeTrainer, Trainer):
     """Trainer whose training set is what :func:`train.encoding.encode_conversations` gives."""
 
     def __init__(self, *, args, train_dataset: list[dict], **kwargs):
         self.examples = train_dataset
-        self.tokens_seen = 0  # by this process, since it started
         super().__init__(args=args, train_dataset=[*train_dataset, _NOTHING], data_collator=pack, **kwargs)
         self.model_accepts_loss_kwargs = True  # num_items_in_batch is used below
 
@@ -89,16 +83,6 @@ class SftTrainer(Trainer):
         inputs.update(attention_arguments(lengths, attention, labels.device))
         logits = model(**inputs, use_cache=False).logits[0]
         loss = F.cross_entropy(logits.float(), labels, reduction="sum") / num_items_in_batch
-        if not torch.isfinite(loss):
-            records = "; ".join(name for name in where if name)
-            raise NonFiniteLoss(
-                f"the loss is {loss.item()} in step {self.state.global_step + 1}, on these records: {records}"
-            )
+        self.check_finite(loss, where)
         self.tokens_seen += sum(lengths)
         return loss * self.accelerator.num_processes
-
-    def _save_checkpoint(self, model, trial):
-        super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()
-        if self.is_world_process_zero():
-            seal_checkpoint(checkpoint_folder(self.args.output_dir, self.state.global_step))

@@ -24,6 +24,7 @@ from train.chat_templates import get_template  # noqa: E402
 from train.encoding import EncodingReport, encode_conversations, served_otherwise  # noqa: E402
 from train.loss_log import LossLog, plot_loss  # noqa: E402
 from train.model_card import write_card  # noqa: E402
+from train.preference_data import Pair, encode_pairs, read_pairs  # noqa: E402
 from train.progress import Progress  # noqa: E402
 from train.run_folder import is_finished, last_checkpoint, open_run  # noqa: E402
 from train.sft_data import Conversation, dataset_files, read_conversations  # noqa: E402
@@ -40,7 +41,8 @@ def main() -> None:
     use_all_cores(args)
     template = get_template(model_args.template)
     files = dataset_files(data_args.dataset, data_args.dataset_dir)
-    conversations = read_conversations(files, data_args.max_samples)
+    read = read_pairs if args.stage == "dpo" else read_conversations
+    records = read(files, data_args.max_samples)
     settings = run_settings(model_args, data_args, args, files)
     folder, resume_from = Path(args.output_dir), args.resume_from_checkpoint
     with args.main_process_first():
@@ -51,13 +53,16 @@ def main() -> None:
         return
 
     tokenizer, config = load_tokenizer(model_args.model_name_or_path)
-    cutoff_len = within_context(data_args.cutoff_len, config)
+    longest = data_args.cutoff_len
+    if args.stage == "dpo":
+        longest = data_args.max_prompt_len + data_args.max_target_len
+    longest = within_context(longest, config)
     with args.main_process_first():
-        examples, report = encode(conversations, tokenizer, template, cutoff_len, data_args)
+        examples, report = encode(records, tokenizer, template, longest, data_args)
     if args.process_index == 0:
         print(f"Data: {report}")
-    trainer = SftTrainer(
-        model=load_lora_model(model_args, args, config, cutoff_len),
+    trainer = trainer_class(args.stage)(
+        model=load_lora_model(model_args, args, config, longest),
         args=args,
         train_dataset=examples,
         processing_class=tokenizer,
@@ -65,24 +70,36 @@ def main() -> None:
     )
     show_progress(trainer)
     trainer.train(resume_from_checkpoint=resume_from or last_checkpoint(folder))
-    save(trainer, report, settings, files)
+    save(trainer, args, report, settings, files)
+
+
+def trainer_class(stage: str) -> type[Trainer]:
+    if stage == "sft":
+        return SftTrainer
+    from train.eto_trainer import EtoTrainer  # TRL takes seconds to import
+
+    return EtoTrainer
 
 
 def encode(
-    conversations: list[Conversation], tokenizer, template, cutoff_len: int, data_args: DataArguments
+    records: list[Conversation] | list[Pair], tokenizer, template, longest: int, data_args: DataArguments
 ) -> tuple[list[dict], EncodingReport]:
-    """The conversations as token ids and labels: from the cache, or tokenised and put there."""
-    if served_otherwise(conversations[0], tokenizer, template):
+    """The records as token ids and what is learnt of them; conversations from the cache where it has them."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"  # nothing forks before training ends
+    pairs = isinstance(records[0], Pair)
+    if served_otherwise(records[0].chosen if pairs else records[0], tokenizer, template):
         warn(
-            f'--template {template.name} tokenises each turn by itself, as LLaMA-Factory does; a server tokenises '
+            f"--template {template.name} tokenises each turn by itself, as LLaMA-Factory does; a server tokenises "
             "the prompt whole and reads other tokens with this tokenizer (for Mistral take mistral_v02)"
         )
-    path = cache_file(conversations, tokenizer, template, cutoff_len, data_args.train_on_prompt)
-    if not data_args.overwrite_cache and (found := load(path, conversations)):
+    if pairs:
+        target = min(data_args.max_target_len, longest - data_args.max_prompt_len)
+        return encode_pairs(records, tokenizer, template, data_args.max_prompt_len, target)
+    path = cache_file(records, tokenizer, template, longest, data_args.train_on_prompt)
+    if not data_args.overwrite_cache and (found := load(path, records)):
         return found
-    os.environ["TOKENIZERS_PARALLELISM"] = "true"  # nothing forks before training ends
-    made = encode_conversations(conversations, tokenizer, template, cutoff_len, data_args.train_on_prompt)
-    store(path, conversations, *made)
+    made = encode_conversations(records, tokenizer, template, longest, data_args.train_on_prompt)
+    store(path, records, *made)
     return made
 
 
@@ -100,7 +117,7 @@ def run_settings(
     names = (
         "seed learning_rate lr_scheduler_type warmup_ratio warmup_steps weight_decay max_grad_norm optim "
         "num_train_epochs max_steps per_device_train_batch_size gradient_accumulation_steps world_size "
-        "stage fp16 bf16"
+        "stage pref_beta fp16 bf16"
     ).split()
     settings = {**vars(model_args), **vars(data_args), **{name: getattr(args, name) for name in names}}
     for name in ("dataset", "dataset_dir", "overwrite_cache"):  # the data's content counts, not its name
@@ -117,9 +134,11 @@ def use_all_cores(args: SftArguments) -> None:
         torch.set_num_threads(cores)
 
 
-def save(trainer: SftTrainer, report: EncodingReport, settings: dict, files: list[Path]) -> None:
+def save(
+    trainer: Trainer, args: SftArguments, report: EncodingReport, settings: dict, files: list[Path]
+) -> None:
     """Write adapter, tokenizer, state, plot and card, and last the results that mark the run as finished."""
-    args, state = trainer.args, trainer.state
+    state = trainer.state
     trainer.save_model()
     trainer.save_state()
     if not trainer.is_world_process_zero():
