@@ -1,9 +1,10 @@
 """Command line of the training script: LLaMA-Factory's flag names, the paper's values (Table 6) as defaults.
 
-Values come from the dataclasses below, then from a JSON recipe (first argument), then from the flags.
+Values come from the dataclasses below, then from JSON recipes (first arguments), then from the flags.
 """
 
 import difflib
+import itertools
 import json
 import os
 import sys
@@ -149,14 +150,15 @@ class _Parser(HfArgumentParser):
 
 
 def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, SftArguments]:
-    """``[recipe.json] [--flag value ...]`` as dataclasses; a flag counts more than the recipe.
+    """``[recipe.json ...] [--flag value ...]`` as dataclasses; what comes later counts more.
 
     Flags without a meaning here are dropped with a warning. Raises InputError for an unknown flag, a bad
     value and a missing required flag.
     """
-    if argv and not argv[0].startswith("-"):
-        argv = _recipe_flags(argv[0]) + argv[1:]
-    if "--do_train" not in argv and "--export_dir" in argv:  # what training needs is not needed
+    recipes = list(itertools.takewhile(lambda word: not word.startswith("-"), argv))
+    argv = [flag for recipe in recipes for flag in _recipe_flags(recipe)] + argv[len(recipes) :]
+    names = {word.partition("=")[0] for word in argv}
+    if "--export_dir" in names and "--do_train" not in names:  # what training needs is not needed
         argv = ["--model_name_or_path", "", "--template", "", "--dataset", "", "--output_dir", "", *argv]
     parser = _Parser((ModelArguments, DataArguments, SftArguments), allow_abbrev=False, description=__doc__)
     try:

@@ -1,10 +1,12 @@
-"""LoRA SFT of one model with LLaMA-Factory's flags.
+"""LoRA SFT (or ETO's DPO) of one model with LLaMA-Factory's flags.
 
     accelerate launch --config_file configs/accelerate/single_config.yaml train/train_bash.py \\
         configs/train/mistral.json --dataset alfworld_agent_model --output_dir outputs/peft/agent_model
 
-A JSON recipe may come first; flags count more than it. Started again without --overwrite_output_dir, an
-unfinished run goes on from its last checkpoint and a finished one is left alone.
+JSON recipes may come first; what comes later counts more. Started again without --overwrite_output_dir, an
+unfinished run goes on from its last checkpoint and a finished one is left alone. An adapter is merged into its base by
+
+    python train/train_bash.py --adapter_name_or_path outputs/peft/agent_model --export_dir outputs/merged
 """
 
 import hashlib

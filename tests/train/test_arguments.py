@@ -86,7 +86,7 @@ def test_a_flag_that_only_transformers_4_knew_is_never_an_error(required):
     [
         (["--lora_rnk", "8"], "unknown argument --lora_rnk, did you mean --lora_rank?"),
         (["--learning_rate", "fast"], "--learning_rate.*: invalid float value"),
-        (["--stage", "dpo"], "--stage.*: invalid choice: 'dpo'"),
+        (["--stage", "ppo"], "--stage.*: invalid choice: 'ppo'"),
         (["--finetuning_type", "full"], "--finetuning_type.*: invalid choice"),
         (["--do_train", "False"], "--do_train is missing"),
         (["--load_best_model_at_end"], "training arguments: .*load_best_model_at_end"),
