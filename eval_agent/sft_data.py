@@ -1,4 +1,4 @@
-"""SFT conversations (sharegpt) for the agent model, the world model and the experienced agent.
+"""Training records (sharegpt) for each kind of model; the baselines' are made in eval_agent.baseline_data.
 
 They are the very dialogues that evaluation holds, so each instruction comes from the file that evaluation
 reads and replaces the one that a trajectory brings along.

@@ -6,6 +6,7 @@ The backbones' tokenizers are gated or large: small ones stand for them that tre
 tokens as they do (tests/train/family_tokenizers.py); the tiny base's is the real one.
 """
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -51,6 +52,8 @@ def main() -> None:
             tokenizer.mkdir(parents=True)
             for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
                 shutil.copy(Path("data/tiny-mistral") / file, tokenizer)
+        whole = tokenizer / "tokenizer.json"
+        whole.write_text(json.dumps(json.loads(whole.read_text()), separators=(",", ":")))
         write_json(folder / name / "case.json", {"template": ours, "llamafactory": theirs, "cutoffs": CUTOFFS})
     print(f"{len(CASES)} cases of {len(records)} dialogues written to {folder}")
 

@@ -26,12 +26,12 @@ def load_tokenizer(base: str) -> tuple[PreTrainedTokenizerBase, PretrainedConfig
         raise _no_model("--model_name_or_path", base, error) from None
 
 
-def within_context(cutoff_len: int, config: PretrainedConfig) -> int:
-    """``cutoff_len``, lowered to the context that the model was made for."""
+def within_context(longest: int, config: PretrainedConfig) -> int:
+    """``longest`` tokens, lowered to the context that the model was made for."""
     context = config.get_text_config().max_position_embeddings
-    if context < cutoff_len:
-        warn(f"the model's context is {context} tokens: --cutoff_len {cutoff_len} becomes {context}")
-    return min(context, cutoff_len)
+    if context < longest:
+        warn(f"the model's context is {context} tokens: sequences are cut there, not at {longest}")
+    return min(context, longest)
 
 
 def load_lora_model(

@@ -124,8 +124,15 @@ def run_settings(
     settings = {**vars(model_args), **vars(data_args), **{name: getattr(args, name) for name in names}}
     for name in ("dataset", "dataset_dir", "overwrite_cache"):  # the data's content counts, not its name
         del settings[name]
-    settings["data_sha256"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    settings["data_sha256"] = [_sha256(path) for path in files]
+    if model_args.adapter_name_or_path:
+        weights = Path(model_args.adapter_name_or_path) / "adapter_model.safetensors"
+        settings["adapter_sha256"] = _sha256(weights) if weights.is_file() else None
     return settings
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def use_all_cores(args: SftArguments) -> None:
@@ -147,7 +154,8 @@ def save(
         return
     folder = Path(args.output_dir)
     if args.plot_loss:
-        plot_loss(state.log_history, folder.name, folder / "training_loss.png")
+        unit = "cross-entropy per learnt token (nats)" if args.stage == "sft" else "DPO loss per pair (nats)"
+        plot_loss(state.log_history, folder.name, unit, folder / "training_loss.png")
     runtime = next(entry["train_runtime"] for entry in reversed(state.log_history) if "train_runtime" in entry)
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     metrics = {

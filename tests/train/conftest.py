@@ -1,4 +1,6 @@
-"""Tokenizers of the backbones' kinds."""
+"""Tokenizers of the backbones' kinds; each test trains in the precision that it asks for."""
+
+import os
 
 import pytest
 from transformers import PreTrainedTokenizerFast
@@ -10,3 +12,10 @@ from tests.train.family_tokenizers import make_family_tokenizers
 def family_tokenizers() -> dict[str, PreTrainedTokenizerFast]:
     """Tokenizer by template name."""
     return make_family_tokenizers()
+
+
+@pytest.fixture(autouse=True)
+def forget_precision():
+    """transformers tells accelerate of --bf16 by an environment variable, which the next test would inherit."""
+    yield
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)

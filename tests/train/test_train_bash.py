@@ -195,6 +195,22 @@ def test_two_processes_train_what_one_trains(base_model, data_dir, tmp_path, mon
         torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-4)
 
 
+def test_recomputing_activations_changes_nothing(base_model, data_dir, tmp_path, monkeypatch):
+    for name, checkpointing in (("plain", False), ("recomputed", True)):
+        argv = flags(base_model, data_dir, tmp_path / name, max_steps=2, gradient_checkpointing=checkpointing)
+        train(monkeypatch, argv)
+    assert losses(tmp_path / "plain") == losses(tmp_path / "recomputed")
+    assert same_weights(tmp_path / "plain", tmp_path / "recomputed")
+
+
+def test_bfloat16_trains_float32_adapters(base_model, data_dir, tmp_path, monkeypatch):
+    train(monkeypatch, flags(base_model, data_dir, tmp_path / "half", max_steps=2, bf16=True))
+    train(monkeypatch, flags(base_model, data_dir, tmp_path / "single", max_steps=2))
+    assert losses(tmp_path / "half") == pytest.approx(losses(tmp_path / "single"), rel=0.01)
+    weights = load_file(tmp_path / "half" / "adapter_model.safetensors")
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}
+
+
 def test_a_loss_that_is_no_number_stops_with_step_and_records(
     base_model, data_dir, tmp_path, monkeypatch, capsys
 ):
