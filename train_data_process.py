@@ -4,15 +4,16 @@
         --mode agent_model --output_path data/alfworld_agent_model.json
 
 Modes: agent_model (task knowledge in the first turn), world_model (learns task and state knowledge),
-experienced_agent (expert trajectories alone, no knowledge), explicit_state (state knowledge in the agent's context);
-of the baselines nat (expert and failed trajectories under instructions of their own), knowagent (action knowledge and
-path), eto (pairs for --stage dpo).
+experienced_agent (expert trajectories alone, no knowledge), explicit_state (state knowledge in the agent's
+context); of the baselines nat (expert and failed trajectories under instructions of their own), knowagent
+(action knowledge and path), eto (pairs for --stage dpo).
 """
 
 import argparse
 
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_records, write_json
+
 from eval_agent.sft_data import MODES, make_conversations
 
 

@@ -1,12 +1,13 @@
 """Training data of the baselines that learn: NAT, KnowAgent and ETO (paper, Section 4 and Appendix)."""
 
-from eval_agent.dialogues import agent_turns, dialogue, instruction, react_steps, sharegpt
 from eval_agent.knowledge.records import checked_steps, expert_of
 from eval_agent.trajectory import Step, action_verb, pair_member
 
+from eval_agent.dialogues import agent_turns, dialogue, instruction, react_steps, sharegpt
+
 
 def nat_records(pair: dict, task: str, where: str) -> list[dict]:
-    """NAT: the expert's trajectory under the positive instruction, a failed one under the negative instruction.
+    """NAT: the expert's trajectory under the positive instruction, a failed one under the negative.
 
     Both are learnt. Evaluation gives the positive instruction, ``{task}_nat_positive.txt``.
     """
@@ -21,7 +22,7 @@ def nat_records(pair: dict, task: str, where: str) -> list[dict]:
 
 
 def knowagent_record(record: dict, task: str, where: str) -> dict:
-    """KnowAgent: action knowledge in the instruction, the path of actions so far in each of the agent's contexts."""
+    """KnowAgent: action knowledge in the instruction, the path of actions so far in each human turn."""
     trajectory, place = expert_of(record, where)
     steps = react_steps(trajectory, place)
     turns = agent_turns(steps, None)
@@ -36,7 +37,7 @@ def action_path(steps: list[Step]) -> str:
 
 
 def eto_records(pair: dict, task: str, where: str) -> list[dict]:
-    """ETO: the prompt (instruction, "OK", task) and both ways to go on from it, where the expert's earned more."""
+    """ETO: the prompt (instruction, "OK", task) and both ways to go on, where the expert's earned more."""
     if not rejected_is_worse(pair, where):
         return []
     chosen, place = expert_of(pair, where)

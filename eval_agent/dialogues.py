@@ -1,4 +1,4 @@
-"""The agent's dialogue as evaluation holds it, made of a trajectory: instruction, "OK", task, replies, observations."""
+"""A trajectory as the agent's dialogue: instruction, "OK", task, then replies and observations by turns."""
 
 import re
 from pathlib import Path

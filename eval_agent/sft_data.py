@@ -4,11 +4,12 @@ They are the very dialogues that evaluation holds, so each instruction comes fro
 reads and replaces the one that a trajectory brings along.
 """
 
-from eval_agent.baseline_data import eto_records, knowagent_record, nat_records
-from eval_agent.dialogues import agent_turns, dialogue, instruction, react_steps, task_text
 from eval_agent.errors import InputError
 from eval_agent.knowledge.records import expert_of, known_steps, one_line, required_task_knowledge
 from eval_agent.trajectory import OBSERVATION, Step
+
+from eval_agent.baseline_data import eto_records, knowagent_record, nat_records
+from eval_agent.dialogues import agent_turns, dialogue, instruction, react_steps, task_text
 
 _ROLES = {
     "agent_model": "agent",
@@ -22,10 +23,10 @@ MODES = (*_ROLES, "nat", "knowagent", "eto")
 def make_conversations(records: list[dict], task: str, mode: str, source: str) -> list[dict]:
     """The training records that ``mode`` makes of pairs or bare trajectories.
 
-    ``{"id" | "game_file", "conversations"}``, one per record (its chosen side), for all modes but two: ``nat`` has
-    another for each rejected trajectory, ``eto`` has pairs, ``{..., "conversations", "chosen", "rejected"}``. Both
-    leave out what is no worse than the expert. Raises InputError for an unknown task or mode, and naming file,
-    record and field where something that ``mode`` needs is missing.
+    ``{"id" | "game_file", "conversations"}``, one per record (its chosen side), for all modes but two:
+    ``nat`` has another for each rejected trajectory, ``eto`` has pairs, ``{..., "conversations", "chosen",
+    "rejected"}``. Both leave out what is no worse than the expert. Raises InputError for an unknown task or
+    mode, and naming file, record and field where something that ``mode`` needs is missing.
     """
     if mode not in MODES:
         raise InputError(f'unknown mode "{mode}", expected one of {", ".join(MODES)}')
@@ -33,7 +34,9 @@ def make_conversations(records: list[dict], task: str, mode: str, source: str) -
     for index, record in enumerate(records):
         made += _make(record, task, mode, f"{source}: record {index}")
     if not made:
-        raise InputError(f"{source}: no rejected trajectory earned less than the expert's, nothing for mode {mode}")
+        raise InputError(
+            f"{source}: no rejected trajectory earned less than the expert's, nothing for mode {mode}"
+        )
     return made
 
 
@@ -56,7 +59,7 @@ def world_model_turns(steps: list[Step], task_knowledge: str) -> list[str]:
 
 
 def explicit_state_turns(steps: list[Step], task_knowledge: str) -> list[str]:
-    """The agent's dialogue with state knowledge in it, one line after each observation (Figure 6's ablation)."""
+    """The agent's dialogue with state knowledge after each observation (Figure 6's ablation)."""
     turns = agent_turns(steps, task_knowledge)
     for number, step in enumerate(steps[1:], 1):
         turns[2 * number] += "\n" + one_line(step.state_knowledge)

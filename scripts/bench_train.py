@@ -1,9 +1,10 @@
 """LoRA SFT of a random Mistral-architecture model, here and in LLaMA-Factory (see the .sh).
 
-Both sides train once over the same conversations, nothing cut, with LLaMA-Factory's defaults but for gradient
-checkpointing: it is on by default there, which costs time, so LLaMA-Factory runs with and without, and the ratio is
-to its faster run. Tokens per second are the conversations' own tokens (no padding) over the training loop's time,
-without loading and tokenising. Peak memory is the process's, on a GPU the device's.
+Both sides train once over the same conversations, nothing cut, with LLaMA-Factory's defaults but for
+gradient checkpointing: it is on by default there, which costs time, so LLaMA-Factory runs with and without,
+and the ratio is to its faster run. Tokens per second are the conversations' own tokens (no padding) over
+the training loop's time, without loading and tokenising. Peak memory is the process's, on a GPU the
+device's.
 """
 
 import argparse
@@ -19,10 +20,9 @@ import time
 from pathlib import Path
 
 import torch
-from transformers import MistralConfig, MistralForCausalLM
-
 from eval_agent.files import read_json, write_json
 from train.tiny_base.tokenizer import train_tokenizer
+from transformers import MistralConfig, MistralForCausalLM
 
 VOCABULARY, CUTOFF = 32000, 2048
 SIZES = {
@@ -36,10 +36,14 @@ PLACES = "cabinet drawer shelf fridge countertop sinkbasin table desk bed garbag
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--peer", required=True, help="LLaMA-Factory's environment")
     parser.add_argument("--size", default="20m", choices=SIZES, help="parameters of the random model")
-    parser.add_argument("--conversations", type=int, default=40, help="how many; 8 make a step (4 x 2 accumulated)")
+    parser.add_argument(
+        "--conversations", type=int, default=40, help="how many; 8 make a step (4 x 2 accumulated)"
+    )
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 (on a GPU)")
     parser.add_argument("--peak_tflops", type=float, help="the device's, to print model FLOPs utilisation")
     return parser.parse_args()
@@ -57,7 +61,9 @@ def dialogue(rng: random.Random, n_steps: int) -> list[str]:
     for _ in range(n_steps):
         place, thing = name(PLACES), name(THINGS)
         turns.append(f"Thought: I need a {thing}. I have not looked at {place} yet.\nAction: go to {place}")
-        turns.append(f"Observation: On the {place}, you see a " + ", a ".join(name(THINGS) for _ in range(8)) + ".")
+        turns.append(
+            f"Observation: On the {place}, you see a " + ", a ".join(name(THINGS) for _ in range(8)) + "."
+        )
     return turns[:-1]
 
 
@@ -70,7 +76,9 @@ def write_data(folder: Path, n: int) -> list[list[str]]:
         for turns in dialogues
     ]
     write_json(folder / "dialogues.json", records)
-    write_json(folder / "dataset_info.json", {"dialogues": {"file_name": "dialogues.json", "formatting": "sharegpt"}})
+    write_json(
+        folder / "dataset_info.json", {"dialogues": {"file_name": "dialogues.json", "formatting": "sharegpt"}}
+    )
     return dialogues
 
 
@@ -79,8 +87,9 @@ def write_model(folder: Path, size: str, texts: list[str], bf16: bool) -> int:
     tokenizer = train_tokenizer(texts, vocab_size=1024, context_length=CUTOFF)
     tokenizer.save_pretrained(folder)
     config = MistralConfig(
-        vocab_size=VOCABULARY, max_position_embeddings=CUTOFF, sliding_window=None, pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, **SIZES[size],
+        vocab_size=VOCABULARY, max_position_embeddings=CUTOFF, sliding_window=None,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, **SIZES[size],
     )  # fmt: skip
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16 if bf16 else torch.float32)
@@ -92,11 +101,12 @@ def write_model(folder: Path, size: str, texts: list[str], bf16: bool) -> int:
 def train(command: list[str], output: Path, args: argparse.Namespace, folder: Path) -> dict:
     """Run one side; its results file and ``peak_mb``."""
     flags = f"""
-        --stage sft --do_train True --model_name_or_path {folder / "model"} --dataset_dir {folder} --dataset dialogues
-        --template mistral --finetuning_type lora --lora_target q_proj,v_proj --lora_rank 8 --lora_alpha 16
-        --lora_dropout 0.05 --cutoff_len {CUTOFF} --output_dir {output} --per_device_train_batch_size 4
-        --gradient_accumulation_steps 2 --num_train_epochs 1 --learning_rate 1e-4 --lr_scheduler_type cosine
-        --warmup_ratio 0.03 --logging_steps 1 --save_steps 100000 --report_to none --bf16 {args.bf16}
+        --stage sft --do_train True --model_name_or_path {folder / "model"} --dataset_dir {folder} --dataset
+        dialogues --template mistral --finetuning_type lora --lora_target q_proj,v_proj --lora_rank 8
+        --lora_alpha 16 --lora_dropout 0.05 --cutoff_len {CUTOFF} --output_dir {output}
+        --per_device_train_batch_size 4 --gradient_accumulation_steps 2 --num_train_epochs 1 --learning_rate
+        1e-4 --lr_scheduler_type cosine --warmup_ratio 0.03 --logging_steps 1 --save_steps 100000
+        --report_to none --bf16 {args.bf16}
     """.split()
     # the scripts' TOKENIZERS_PARALLELISM=false is for servers
     environment = {name: value for name, value in os.environ.items() if name != "TOKENIZERS_PARALLELISM"}
@@ -132,7 +142,9 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="bench_train_"))
     try:
         dialogues = write_data(folder, args.conversations)
-        n_parameters = write_model(folder / "model", args.size, [turn for d in dialogues for turn in d], args.bf16)
+        n_parameters = write_model(
+            folder / "model", args.size, [turn for d in dialogues for turn in d], args.bf16
+        )
         peer = [f"{args.peer}/bin/llamafactory-cli", "train"]
         commands = {
             "ours": [sys.executable, "train/train_bash.py"],
@@ -141,7 +153,9 @@ def main() -> None:
         }
         if args.bf16:  # where memory decides, both recompute
             del commands["llamafactory"]
-        report(args, n_parameters, {name: train(c, folder / name, args, folder) for name, c in commands.items()})
+        report(
+            args, n_parameters, {name: train(c, folder / name, args, folder) for name, c in commands.items()}
+        )
     finally:
         shutil.rmtree(folder)
 

@@ -2,8 +2,8 @@
 
     python -m scripts.llamafactory_cases FOLDER
 
-The backbones' tokenizers are gated or large: small ones stand for them that treat spaces, newlines and special
-tokens as they do (tests/train/family_tokenizers.py); the tiny base's is the real one.
+The backbones' tokenizers are gated or large: small ones stand for them that treat spaces, newlines and
+special tokens as they do (tests/train/family_tokenizers.py); the tiny base's is the real one.
 """
 
 import json
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from eval_agent.files import write_json
+
 from tests.train.family_tokenizers import make_family_tokenizers
 
 INSTRUCTION = "Find things.\nAnswer with Thought: and Action:"
@@ -19,7 +20,14 @@ TASK = "You are in a room. You see a cabinet 3, and a fridge 1.\nYour task is to
 REPLY = "Thought: I need to find a mug.\nAction: go to cabinet 3"
 DIALOGUES = [
     [INSTRUCTION, "OK", TASK, REPLY, "Observation: a mug 1.", "Action: take mug 1"],
-    [INSTRUCTION, "OK", TASK, "Task Knowledge: When cooling é, 1) find 2) cool", f"{REPLY}\nObservation: x", "State Knowledge: s"],
+    [
+        INSTRUCTION,
+        "OK",
+        TASK,
+        "Task Knowledge: When cooling é, 1) find 2) cool",
+        f"{REPLY}\nObservation: x",
+        "State Knowledge: s",
+    ],
     [TASK, REPLY, *(["Observation: Nothing happens.", REPLY] * 6)],
     ["  spaces  around ", " a reply that starts with a space ", "\n\nnew lines\n\n\n", "ends with one\n"],
     ["Hi", "OK"],
@@ -39,7 +47,11 @@ CASES = {
 def main() -> None:
     folder = Path(sys.argv[1])
     records = [
-        {"conversations": [{"from": ("human", "gpt")[i % 2], "value": turn} for i, turn in enumerate(dialogue)]}
+        {
+            "conversations": [
+                {"from": ("human", "gpt")[i % 2], "value": turn} for i, turn in enumerate(dialogue)
+            ]
+        }
         for dialogue in DIALOGUES
     ]
     write_json(folder / "dialogues.json", records)
@@ -54,7 +66,9 @@ def main() -> None:
                 shutil.copy(Path("data/tiny-mistral") / file, tokenizer)
         whole = tokenizer / "tokenizer.json"
         whole.write_text(json.dumps(json.loads(whole.read_text()), separators=(",", ":")))
-        write_json(folder / name / "case.json", {"template": ours, "llamafactory": theirs, "cutoffs": CUTOFFS})
+        write_json(
+            folder / name / "case.json", {"template": ours, "llamafactory": theirs, "cutoffs": CUTOFFS}
+        )
     print(f"{len(CASES)} cases of {len(records)} dialogues written to {folder}")
 
 

@@ -1,4 +1,4 @@
-"""Runs in LLaMA-Factory's environment: its token ids and labels for the cases of scripts/llamafactory_cases.py.
+"""LLaMA-Factory's token ids and labels for the cases of scripts/llamafactory_cases.py, in its environment.
 
     PEER/bin/python scripts/llamafactory_tokens.py FOLDER
 
@@ -17,7 +17,9 @@ from llamafactory.model import load_tokenizer
 REGISTRY = {"dialogues": {"file_name": "dialogues.json", "formatting": "sharegpt"}}
 
 
-def tokens(folder: Path, tokenizer: Path, template: str | None, cutoff_len: int, train_on_prompt: bool) -> list[dict]:
+def tokens(
+    folder: Path, tokenizer: Path, template: str | None, cutoff_len: int, train_on_prompt: bool
+) -> list[dict]:
     model_args, data_args, training_args, _, _ = get_train_args(
         {
             "stage": "sft",
@@ -54,7 +56,9 @@ def main() -> None:
             "everything": tokens(folder, path.parent / "tokenizer", case["llamafactory"], 2048, True),
         }
         (path.parent / "expected.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")
-        print(f"{path.parent.name}: {len(rows)} cut-offs of {len(expected['everything'])} dialogues", flush=True)
+        print(
+            f"{path.parent.name}: {len(rows)} cut-offs of {len(expected['everything'])} dialogues", flush=True
+        )
     (folder / "dataset_info.json").unlink()
 
 

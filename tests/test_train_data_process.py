@@ -1,11 +1,11 @@
 """train_data_process.py writes the very dialogues that evaluation holds."""
 
 import pytest
-
-import train_data_process
 from alfworld_pairs import make_pairs, run_main, trajectory
 from eval_agent.config import load_task_config, read_instruction
 from eval_agent.files import read_json, write_json
+
+import train_data_process
 from eval_agent.dialogues import INSTRUCTIONS
 
 KNOWLEDGE = "Task Knowledge: When you clean a mug, you should use the sinkbasin."
@@ -96,7 +96,9 @@ def test_explicit_state_puts_state_knowledge_into_the_agents_context(pairs, proc
     turns = values(output[1])
     assert turns[0] == opening("agent") and turns[2].endswith(KNOWLEDGE)
     assert turns[4] == "Observation: On the countertop 1, you see a apple 3.\nState Knowledge: state 1."
-    assert turns[5] == "Thought: next is take apple 3 from countertop 1.\nAction: take apple 3 from countertop 1"
+    assert (
+        turns[5] == "Thought: next is take apple 3 from countertop 1.\nAction: take apple 3 from countertop 1"
+    )
 
 
 def test_nat_tells_good_from_bad_by_the_instruction(pairs, process):

@@ -13,10 +13,9 @@ from typing import Literal, Optional
 
 import torch
 import transformers
-from transformers import HfArgumentParser, TrainingArguments
-
 from eval_agent.errors import InputError
 from eval_agent.files import read_json
+from transformers import HfArgumentParser, TrainingArguments
 
 # flags of LLaMA-Factory's command lines that have no meaning here, and why
 _NO_EFFECT = {
@@ -70,7 +69,8 @@ class DataArguments:
         metadata={"help": "Longest sequence in tokens; longer ones end after the last turn that fits."},
     )
     max_prompt_len: int = field(
-        default=512, metadata={"help": "--stage dpo: longest prompt in tokens; longer ones lose their beginning."}
+        default=512,
+        metadata={"help": "--stage dpo: longest prompt in tokens; longer ones lose their beginning."},
     )
     max_target_len: int = field(
         default=3072, metadata={"help": "--stage dpo: most tokens after the prompt, cut after a whole turn."}
@@ -96,7 +96,9 @@ class SftArguments(TrainingArguments):
     pref_beta: float = field(default=0.1, metadata={"help": "--stage dpo: beta of its loss."})
     export_dir: Optional[str] = field(
         default=None,
-        metadata={"help": "Write the base model with the adapter merged into it there, after training or alone."},
+        metadata={
+            "help": "Write the base model with the adapter merged into it there, after training or alone."
+        },
     )
     plot_loss: bool = field(default=False, metadata={"help": "Draw training_loss.png."})
     overwrite_output_dir: bool = field(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from eval_agent.errors import InputError
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoConfig,
@@ -13,7 +14,6 @@ from transformers import (
     set_seed,
 )
 
-from eval_agent.errors import InputError
 from train.arguments import ModelArguments, SftArguments, warn
 from train.packing import attention_for
 
@@ -39,8 +39,8 @@ def load_lora_model(
 ) -> PeftModel:
     """The frozen base model in the training's precision, with float32 LoRA adapters on it.
 
-    The adapters are new, or go on from ``adapter_name_or_path``. A base model in a local folder is remembered by
-    its absolute path, so that the adapter can be served from any working directory.
+    The adapters are new, or go on from ``adapter_name_or_path``. A base model in a local folder is
+    remembered by its absolute path, so that the adapter can be served from any working directory.
     """
     base = model_args.model_name_or_path
     if Path(base).is_dir():

@@ -1,7 +1,7 @@
 """Checked conversations to token ids with a loss mask.
 
-The loss is on gpt turns and what ends each of them (Eq. 6-10). The "OK" that answers the instruction is a gpt turn
-like the others, as in LLaMA-Factory, unless the data marks it with ``"loss": false``.
+The loss is on gpt turns and what ends each of them (Eq. 6-10). The "OK" that answers the instruction is a
+gpt turn like the others, as in LLaMA-Factory, unless the data marks it with ``"loss": false``.
 """
 
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
+from eval_agent.errors import InputError
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from eval_agent.errors import InputError
 from train.chat_templates import ChatTemplate
 from train.sft_data import Conversation
 
@@ -51,9 +51,10 @@ def encode_conversations(
 ) -> tuple[list[dict], EncodingReport]:
     """``[{"input_ids": int32 [T], "labels": int32 [T], "where": str}, ...]``, T <= cutoff_len.
 
-    Labels are -100 outside what is learnt. A conversation over ``cutoff_len`` ends after the last reply that fits
-    whole; one without any reply to learn before that is skipped. Raises InputError where nothing is left, and for a
-    template that is tokenised whole where a token reaches across the start or end of a reply.
+    Labels are -100 outside what is learnt. A conversation over ``cutoff_len`` ends after the last reply
+    that fits whole; one without any reply to learn before that is skipped. Raises InputError where nothing
+    is left, and for a template that is tokenised whole where a token reaches across the start or end of a
+    reply.
     """
     report, examples = EncodingReport(), []
     for start in tqdm(range(0, len(conversations), _BATCH), desc="Tokenizing", unit="batch", leave=False):

@@ -1,7 +1,7 @@
 """ETO's second stage: TRL's DPO on (expert, failed) trajectories, from the SFT adapter on.
 
-TRL masks everything before a completion; here the completion is a dialogue, so its collator is replaced by one
-whose mask leaves out what the environment says, whose probability no policy is to change.
+TRL masks everything before a completion; here the completion is a dialogue, so its collator is replaced by
+one whose mask leaves out what the environment says, whose probability no policy is to change.
 """
 
 import shutil

@@ -13,7 +13,7 @@ _SHOWN = (
 
 
 def write_card(folder: Path, settings: dict, files: list[Path], metrics: dict, argv: list[str]) -> None:
-    """Write README.md. ``settings`` are the run's (:func:`train.train_bash.run_settings`), ``metrics`` its results."""
+    """Write README.md from the run's settings (:func:`train.train_bash.run_settings`) and its results."""
     base = settings["model_name_or_path"]
     data = "\n".join(
         f"| `{path}` | `{digest}` |" for path, digest in zip(files, settings["data_sha256"], strict=True)
@@ -33,14 +33,16 @@ tags:
 ---
 # {folder.name}
 
-LoRA adapter over `{base}`, trained by {method} with `train/train_bash.py`. A standard PEFT folder.
+LoRA adapter over `{base}`, a standard PEFT folder.
+Trained by {method} with `train/train_bash.py`.
 
 | data | sha256 |
 |---|---|
 {data}
 
-{metrics["conversations"]} records, {metrics["tokens"]} tokens of which {metrics["trained_tokens"]} carry loss; \
-{metrics["cut"]} cut, {metrics["skipped"]} skipped. {metrics["steps"]} steps, mean loss {metrics["train_loss"]:.4f}.
+{metrics["conversations"]} records, {metrics["tokens"]} tokens, {metrics["trained_tokens"]} with loss;
+{metrics["cut"]} records cut, {metrics["skipped"]} skipped.
+{metrics["steps"]} steps, mean loss {metrics["train_loss"]:.4f}.
 
 | setting | value |
 |---|---|

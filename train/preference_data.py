@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from eval_agent.errors import InputError
+from eval_agent.files import read_records
+from eval_agent.trajectory import check_conversations
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from eval_agent.errors import InputError
-from eval_agent.files import read_records
-from eval_agent.trajectory import check_conversations
 from train.chat_templates import ChatTemplate
 from train.encoding import EncodingReport, Spans, token_spans
 from train.sft_data import Conversation
@@ -29,7 +29,7 @@ class Pair:
 
 
 def read_pairs(files: list[Path], max_samples: int | None) -> list[Pair]:
-    """Pairs of all files: ``{"conversations": [human, ..., human], "chosen": [gpt, ...], "rejected": [gpt, ...]}``.
+    """Pairs of all files: ``{"conversations": [human, ..., human], "chosen": [gpt, ...], "rejected": ...}``.
 
     Raises InputError with file, record and field for malformed ones.
     """
@@ -56,8 +56,9 @@ def encode_pairs(
 ) -> tuple[list[dict], EncodingReport]:
     """``[{"chosen": (ids, learnt), "rejected": (ids, learnt), "where": str}, ...]``.
 
-    ``learnt`` [T] is True on the agent's turns after the prompt. A longer prompt loses its beginning behind BOS, a
-    longer target ends after the last reply that fits; a pair without any reply in one of them is skipped.
+    ``learnt`` [T] is True on the agent's turns after the prompt. A longer prompt loses its beginning behind
+    BOS, a longer target ends after the last reply that fits; a pair without any reply in one of them is
+    skipped.
     """
     report, examples = EncodingReport(), []
     for pair in tqdm(pairs, desc="Tokenizing", unit="pair", leave=False):

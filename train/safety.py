@@ -1,8 +1,8 @@
-"""What every training run here has beyond the Trainer: a loss that is checked, checkpoints known to be whole."""
+"""What every run has beyond the Trainer: a loss that is checked, checkpoints known to be whole."""
 
 import torch
-
 from eval_agent.errors import InputError
+
 from train.run_folder import checkpoint_folder, seal_checkpoint
 
 

@@ -1,4 +1,4 @@
-"""Hugging Face's Trainer over packed rows: which conversations a step holds, their loss, checkpoints known whole."""
+"""Hugging Face's Trainer over packed rows: which conversations a step holds, and their loss."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -17,15 +17,16 @@ _NOTHING = {"input_ids": np.zeros(1, np.int32), "labels": np.full(1, IGNORE, np.
 
 
 class StepSampler(Sampler[int]):
-    """Indices of the conversations, step after step, in an order that depends on ``seed`` and ``epoch()`` alone.
+    """Indices of the conversations, step after step; ``seed`` and ``epoch()`` alone decide their order.
 
-    A step's conversations are drawn at random without regard to how many devices and passes share them, so that
-    one process and several train the same steps. Within a step they are dealt out by length, ``per_pass`` to each
-    of its ``passes`` (accumulated ones times devices), so that all passes have about as many tokens. The last step
-    of an epoch is filled up with index ``len(lengths)``, an example of nothing.
+    A step's conversations are drawn at random without regard to how many devices and passes share them, so
+    that one process and several train the same steps. Within a step they are dealt out by length,
+    ``per_pass`` to each of its ``passes`` (accumulated ones times devices), so that all passes have about
+    as many tokens. The last step of an epoch is filled up with index ``len(lengths)``, an example of
+    nothing.
 
-    transformers' own samplers draw from the global generator, and accelerate tells a sampler epoch 0 where it skips
-    the batches before a checkpoint: a resumed run would not repeat the order.
+    transformers' own samplers draw from the global generator, and accelerate tells a sampler epoch 0 where
+    it skips the batches before a checkpoint: a resumed run would not repeat the order.
     """
 
     def __init__(self, lengths: list[int], per_pass: int, passes: int, seed: int, epoch: Callable[[], int]):

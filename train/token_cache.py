@@ -16,7 +16,9 @@ from train.sft_data import Conversation
 _FORMAT = 1  # of the files and of what train.encoding makes: raise it when either changes
 
 
-def cache_file(conversations: list[Conversation], tokenizer, template, cutoff_len: int, train_on_prompt: bool) -> Path:
+def cache_file(
+    conversations: list[Conversation], tokenizer, template, cutoff_len: int, train_on_prompt: bool
+) -> Path:
     """The file for just these texts, this tokenizer and these settings, in $XDG_CACHE_HOME/wkm/tokenized."""
     digest = hashlib.sha256()
     settings = [_FORMAT, asdict(template), cutoff_len, train_on_prompt, tokenizer.bos_token_id]
@@ -26,7 +28,9 @@ def cache_file(conversations: list[Conversation], tokenizer, template, cutoff_le
     return root / "wkm" / "tokenized" / f"{digest.hexdigest()[:32]}.npz"
 
 
-def store(path: Path, conversations: list[Conversation], examples: list[dict], report: EncodingReport) -> None:
+def store(
+    path: Path, conversations: list[Conversation], examples: list[dict], report: EncodingReport
+) -> None:
     """Write the examples beside ``path`` and rename. A folder that cannot be written to is no fault."""
     number = {conversation.where: i for i, conversation in enumerate(conversations)}
     arrays = {

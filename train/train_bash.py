@@ -4,7 +4,8 @@
         configs/train/mistral.json --dataset alfworld_agent_model --output_dir outputs/peft/agent_model
 
 JSON recipes may come first; what comes later counts more. Started again without --overwrite_output_dir, an
-unfinished run goes on from its last checkpoint and a finished one is left alone. An adapter is merged into its base by
+unfinished run goes on from its last checkpoint and a finished one is left alone. An adapter is merged into
+its base by
 
     python train/train_bash.py --adapter_name_or_path outputs/peft/agent_model --export_dir outputs/merged
 """
@@ -17,9 +18,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from the repository root
 
 import torch  # noqa: E402
+from eval_agent.errors import exit_on_input_error  # noqa: E402
 from transformers import ProgressCallback, Trainer  # noqa: E402
 
-from eval_agent.errors import exit_on_input_error  # noqa: E402
 from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments, warn  # noqa: E402
 from train.base_model import load_lora_model, load_tokenizer, merge_adapter, within_context  # noqa: E402
 from train.chat_templates import get_template  # noqa: E402
@@ -91,8 +92,8 @@ def encode(
     pairs = isinstance(records[0], Pair)
     if served_otherwise(records[0].chosen if pairs else records[0], tokenizer, template):
         warn(
-            f"--template {template.name} tokenises each turn by itself, as LLaMA-Factory does; a server tokenises "
-            "the prompt whole and reads other tokens with this tokenizer (for Mistral take mistral_v02)"
+            f"--template {template.name} tokenises each turn by itself, as LLaMA-Factory does; a server "
+            "reads the prompt whole, which is other tokens with this tokenizer (for Mistral take mistral_v02)"
         )
     if pairs:
         target = min(data_args.max_target_len, longest - data_args.max_prompt_len)
@@ -156,7 +157,9 @@ def save(
     if args.plot_loss:
         unit = "cross-entropy per learnt token (nats)" if args.stage == "sft" else "DPO loss per pair (nats)"
         plot_loss(state.log_history, folder.name, unit, folder / "training_loss.png")
-    runtime = next(entry["train_runtime"] for entry in reversed(state.log_history) if "train_runtime" in entry)
+    runtime = next(
+        entry["train_runtime"] for entry in reversed(state.log_history) if "train_runtime" in entry
+    )
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     metrics = {
         "steps": state.global_step,

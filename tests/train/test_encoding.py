@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-
 from eval_agent.errors import InputError
+
 from train.chat_templates import TEMPLATES, get_template
 from train.encoding import IGNORE, encode_conversations, served_otherwise
 from train.sft_data import Conversation
@@ -105,7 +105,9 @@ def test_every_cutoff_ends_after_a_whole_reply(name, family_tokenizers):
     [full, _], _ = encode_conversations([long, short], tokenizer, template, cutoff_len=2048)
     runs = learnt_runs(full)
     labels = full["labels"]
-    ends = [i + 1 for i in range(len(labels)) if labels[i] != IGNORE and (labels[i + 1 :] == IGNORE)[:1].all()]
+    ends = [
+        i + 1 for i in range(len(labels)) if labels[i] != IGNORE and (labels[i + 1 :] == IGNORE)[:1].all()
+    ]
     for cutoff in range(ends[0] - 1, len(full["input_ids"])):
         fitting = sum(end <= cutoff for end in ends)
         examples, report = encode_conversations([long, short], tokenizer, template, cutoff)
@@ -134,13 +136,19 @@ def test_a_token_across_the_start_of_a_reply_is_refused_by_name(family_tokenizer
     assert len(tokenizer("\n\n\n", add_special_tokens=False)["input_ids"]) == 1
     bad = conversation(["OK", "\nAction: look"], HUMANS[:2], "file: record 7")
     with pytest.raises(InputError, match=r"file: record 7: conversations\[3\].value: .*white space"):
-        encode_conversations([conversation(), bad], tokenizer, replace(get_template("llama3"), whole=True), 2048)
+        encode_conversations(
+            [conversation(), bad], tokenizer, replace(get_template("llama3"), whole=True), 2048
+        )
 
 
 def test_the_cache_gives_back_what_was_tokenised_and_nothing_else(tmp_path, monkeypatch, family_tokenizers):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     tokenizer, template = family_tokenizers["gemma"], get_template("gemma")
-    texts = [conversation(), conversation(["OK"], ["A" * 99], "file: record 1"), conversation(where="file: record 2")]
+    texts = [
+        conversation(),
+        conversation(["OK"], ["A" * 99], "file: record 1"),
+        conversation(where="file: record 2"),
+    ]
     made = encode_conversations(texts, tokenizer, template, 90)
     path = cache_file(texts, tokenizer, template, 90, False)
     assert load(path, texts) is None

@@ -6,17 +6,23 @@ import shutil
 import pytest
 import torch
 import torch.nn.functional as F
+from eval_agent.errors import InputError
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from eval_agent.errors import InputError
 from tests.train.test_train_bash import flags, losses, refused, same_weights, train
 from train.chat_templates import get_template
 from train.preference_data import encode_pairs, pad_pairs, read_pairs
 
 PROMPT = ["Find things.", "OK", "Your task is to: cool a mug."]
 GOOD = ["Action: go to cabinet 3", "Observation: a mug 1.", "Action: take mug 1"]
-BAD = ["Action: go to cabinet 3", "Observation: a mug 1.", "Action: go to cabinet 2", "Observation: no", "Action: cool"]
+BAD = [
+    "Action: go to cabinet 3",
+    "Observation: a mug 1.",
+    "Action: go to cabinet 2",
+    "Observation: no",
+    "Action: cool",
+]
 
 
 def turns(texts: list[str], first: int = 0) -> list[dict]:
@@ -26,7 +32,12 @@ def turns(texts: list[str], first: int = 0) -> list[dict]:
 @pytest.fixture
 def data_dir(tmp_path):
     records = [
-        {"id": f"mug {n}", "conversations": turns(PROMPT), "chosen": turns(GOOD, 1), "rejected": turns(BAD[: 2 * n + 1], 1)}
+        {
+            "id": f"mug {n}",
+            "conversations": turns(PROMPT),
+            "chosen": turns(GOOD, 1),
+            "rejected": turns(BAD[: 2 * n + 1], 1),
+        }
         for n in range(3)
     ]
     (tmp_path / "pairs.json").write_text(json.dumps(records))
@@ -40,10 +51,22 @@ def test_only_the_agents_turns_after_the_prompt_count(data_dir, base_model):
     assert (report.conversations, report.cut, report.skipped) == (3, 0, 0)
     ids, learnt = examples[2]["rejected"]
     runs = tokenizer.decode([token for token, counts in zip(ids, learnt) if counts]).split("</s>")
-    assert [run.strip() for run in runs] == ["Action: go to cabinet 3", "Action: go to cabinet 2", "Action: cool", ""]
+    assert [run.strip() for run in runs] == [
+        "Action: go to cabinet 3",
+        "Action: go to cabinet 2",
+        "Action: cool",
+        "",
+    ]
     batch = pad_pairs(examples)
-    assert batch["input_ids"].shape == batch["completion_mask"].shape == (6, max(len(e[s][0]) for e in examples for s in ("chosen", "rejected")))
-    assert batch["input_ids"][5, : len(ids)].tolist() == ids and batch["completion_mask"][5, : len(ids)].tolist() == learnt
+    assert (
+        batch["input_ids"].shape
+        == batch["completion_mask"].shape
+        == (6, max(len(e[s][0]) for e in examples for s in ("chosen", "rejected")))
+    )
+    assert (
+        batch["input_ids"][5, : len(ids)].tolist() == ids
+        and batch["completion_mask"][5, : len(ids)].tolist() == learnt
+    )
     assert batch["where"][2].endswith("record 2 (mug 2)")
 
 
@@ -52,7 +75,10 @@ def test_long_prompts_lose_their_beginning_and_long_targets_their_last_turns(dat
     pairs = read_pairs([data_dir / "pairs.json"], None)
     whole, _ = encode_pairs(pairs, tokenizer, template, 512, 3072)
     ids, learnt = whole[2]["rejected"]
-    start, second = learnt.index(True), [i for i in range(len(ids)) if learnt[i] and not (learnt + [False])[i + 1]][1] + 1
+    start, second = (
+        learnt.index(True),
+        [i for i in range(len(ids)) if learnt[i] and not (learnt + [False])[i + 1]][1] + 1,
+    )
     [*_, last], report = encode_pairs(pairs, tokenizer, template, 20, second - start)
     assert report.cut == 3
     assert last["rejected"] == ([ids[0], *ids[start - 19 : second]], [False, *learnt[start - 19 : second]])
@@ -72,8 +98,9 @@ def test_the_loss_is_dpos(base_model, data_dir, tmp_path, monkeypatch):
     (tmp_path / "sft.json").write_text(json.dumps([{"conversations": turns(PROMPT + GOOD)}] * 2))
     train(monkeypatch, flags(base_model, data_dir, sft, dataset="sft.json", max_steps=2, learning_rate=0.1))
     argv = flags(
-        base_model, data_dir, tmp_path / "eto", stage="dpo", dataset="pairs.json", adapter_name_or_path=sft, pref_beta=0.5,
-        learning_rate=0.02, lr_scheduler_type="constant", warmup_ratio=0, per_device_train_batch_size=3,
+        base_model, data_dir, tmp_path / "eto", stage="dpo", dataset="pairs.json", adapter_name_or_path=sft,
+        pref_beta=0.5, learning_rate=0.02, lr_scheduler_type="constant", warmup_ratio=0,
+        per_device_train_batch_size=3,
         gradient_accumulation_steps=1, max_steps=3, save_steps=1, template="mistral_v02",
     )  # fmt: skip
     train(monkeypatch, argv)
@@ -88,7 +115,10 @@ def test_the_loss_is_dpos(base_model, data_dir, tmp_path, monkeypatch):
         reference = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base_model), sft).eval()
         with torch.no_grad():
             ratios = [
-                [log_probability(policy, *e[side]) - log_probability(reference, *e[side]) for side in ("chosen", "rejected")]
+                [
+                    log_probability(policy, *e[side]) - log_probability(reference, *e[side])
+                    for side in ("chosen", "rejected")
+                ]
                 for e in examples
             ]
         expected.append(sum(-F.logsigmoid(0.5 * (good - bad)).item() for good, bad in ratios) / 3)
@@ -111,7 +141,10 @@ def test_bad_pairs_are_named(base_model, data_dir, tmp_path, monkeypatch, capsys
     for change, message in (
         ({"chosen": []}, 'record 1: field "chosen" is missing or empty'),
         ({"rejected": turns(BAD)}, 'record 1: conversations + rejected: conversations[3].from is not "gpt"'),
-        ({"conversations": turns(PROMPT[:2])}, "record 1: conversations, the prompt, has to end with a human turn"),
+        (
+            {"conversations": turns(PROMPT[:2])},
+            "record 1: conversations, the prompt, has to end with a human turn",
+        ),
     ):
         (data_dir / "pairs.json").write_text(json.dumps([good[0], {**good[1], **change}]))
         assert message in refused(monkeypatch, capsys, argv)

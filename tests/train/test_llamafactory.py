@@ -1,4 +1,4 @@
-"""Our tokens and labels against those of LLaMA-Factory 0.9.5, which scripts/compare_llamafactory.sh wrote down."""
+"""Our tokens and labels against LLaMA-Factory 0.9.5's, which scripts/compare_llamafactory.sh wrote down."""
 
 import json
 from itertools import zip_longest
@@ -67,4 +67,6 @@ def test_cut_conversations_are_llamafactorys_without_its_half_turns(case, cutoff
 def next_reply_end(labels: list[int], start: int) -> int:
     """Where the first reply after ``start`` ends."""
     pairs = zip_longest(labels, labels[1:], fillvalue=IGNORE)
-    return next(i + 1 for i, (one, after) in enumerate(pairs) if i >= start and one != IGNORE and after == IGNORE)
+    return next(
+        i + 1 for i, (one, after) in enumerate(pairs) if i >= start and one != IGNORE and after == IGNORE
+    )

@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
+from tests.conftest import ROOT
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.conftest import ROOT
 from tests.train.test_train_bash import flags, losses, train
 from train.sft_trainer import StepSampler
 
@@ -29,7 +29,12 @@ class Lora(torch.nn.Module):
 def dialogues() -> list[list[str]]:
     """Twelve of two to four turns, each reply another."""
     return [
-        ["Find a mug.", "OK", f"Your task is to: put a mug in cabinet {n}.", f"Thought: I look.\nAction: go to cabinet {n}"]
+        [
+            "Find a mug.",
+            "OK",
+            f"Your task is to: put a mug in cabinet {n}.",
+            f"Thought: I look.\nAction: go to cabinet {n}",
+        ]
         + ["Observation: a mug 1.", f"Action: take mug 1 from cabinet {n}"] * (n % 3)
         for n in range(1, 13)
     ]
@@ -82,11 +87,20 @@ def test_fifty_steps_are_those_of_a_plain_loop(tmp_path, monkeypatch):
     turns = [[{"from": ("human", "gpt")[i % 2], "value": text} for i, text in enumerate(d)] for d in texts]
     (tmp_path / "mugs.json").write_text(json.dumps([{"conversations": t} for t in turns]))
     argv = flags(
-        TINY, tmp_path, tmp_path / "out", dataset="mugs.json", template="mistral_v02", lora_dropout=0, save_steps=100,
-        learning_rate=RATE, warmup_ratio=WARMUP, gradient_accumulation_steps=2, seed=3, logging_steps=1,
+        TINY, tmp_path, tmp_path / "out", dataset="mugs.json", template="mistral_v02", lora_dropout=0,
+        save_steps=100, learning_rate=RATE, warmup_ratio=WARMUP,
+        gradient_accumulation_steps=2, seed=3, logging_steps=1,
     )  # fmt: skip
     train(monkeypatch, [*argv, "--max_steps", str(STEPS)])
-    at_the_start = [*argv, "--learning_rate", "0", "--max_steps", "1", "--output_dir", str(tmp_path / "start")]
+    at_the_start = [
+        *argv,
+        "--learning_rate",
+        "0",
+        "--max_steps",
+        "1",
+        "--output_dir",
+        str(tmp_path / "start"),
+    ]
     train(monkeypatch, at_the_start)
     first = load_file(tmp_path / "start" / "adapter_model.safetensors")
 

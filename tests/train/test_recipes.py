@@ -1,4 +1,4 @@
-"""Each model of the paper is one command: its recipes parse, its data sets are registered, and one of them runs."""
+"""Each model of the paper is one command: its recipes parse, its data is registered, and one of them runs."""
 
 import json
 import os
@@ -7,10 +7,10 @@ import shutil
 import subprocess
 
 import pytest
-
 from eval_agent.files import read_json
-from eval_agent.sft_data import MODES
 from tests.conftest import ROOT
+
+from eval_agent.sft_data import MODES
 from train.arguments import parse_arguments
 
 TABLE = (ROOT / "configs" / "train" / "README.md").read_text()
@@ -54,7 +54,9 @@ def test_each_command_has_the_papers_values_and_registered_data(backbone, tmp_pa
             assert (model.lora_rank, model.lora_alpha, model.lora_dropout) == (8, 16, 0.05)
             assert args.output_dir == f"outputs/{backbone}/peft/{name}"
             assert 4 * args.per_device_train_batch_size * args.gradient_accumulation_steps == 32
-            expected = {"eto": (1e-6, 0.1, "dpo"), "eto2": (5e-7, 0.5, "dpo")}.get(name.split("_")[1], (1e-4, 0.1, "sft"))
+            expected = {"eto": (1e-6, 0.1, "dpo"), "eto2": (5e-7, 0.5, "dpo")}.get(
+                name.split("_")[1], (1e-4, 0.1, "sft")
+            )
             assert (args.learning_rate, args.pref_beta, args.stage) == expected
             assert (args.num_train_epochs, data.max_prompt_len, data.max_target_len) == (3, 512, 3072)
     eto2 = launched(tmp_path / "again", backbone, "sciworld_eto2")

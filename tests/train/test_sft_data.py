@@ -3,8 +3,8 @@
 import json
 
 import pytest
-
 from eval_agent.errors import InputError
+
 from train.sft_data import dataset_files, read_conversations
 
 
@@ -58,7 +58,10 @@ def test_registry_faults(tmp_path, registry, message):
         ('[{"conversations": [{"from": "gpt", "value": "a"}]}]', r"record 0: conversations\[0\].from"),
         ('[{"conversations": [{"from": "human", "value": 1}]}]', r"record 0: conversations\[0\].value"),
         ('[{"conversations": [{"from": "human", "value": "a"}]}]', "record 0: .*no gpt turn"),
-        (json.dumps([RECORD, {"conversations": [TURNS[0], {**TURNS[1], "loss": 1}]}]), r"1: .*\[1\].loss is not"),
+        (
+            json.dumps([RECORD, {"conversations": [TURNS[0], {**TURNS[1], "loss": 1}]}]),
+            r"1: .*\[1\].loss is not",
+        ),
         (json.dumps([{"conversations": [TURNS[0], {**TURNS[1], "loss": False}]}]), "record 0: .*no gpt turn"),
     ],
 )

@@ -32,7 +32,7 @@ def test_steps_do_not_depend_on_how_they_are_shared():
 
 def test_the_passes_of_a_step_have_about_as_many_tokens():
     tokens = torch.tensor([sum(LENGTHS[i] for i in part) for part in steps(order(4, 4)[:992], 4)]).view(-1, 4)
-    assert (tokens.max(1).values / tokens.float().mean(1)).mean() < 1.15  # dealt at random: 1.3
+    assert (tokens.max(1).values / tokens.float().mean(1)).mean() < 1.1  # dealt at random: 1.27
 
 
 def test_order_depends_on_seed_and_epoch_alone():

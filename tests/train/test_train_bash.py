@@ -15,10 +15,10 @@ import pytest
 import torch
 from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
+from tests.conftest import ROOT
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.conftest import ROOT
 from tests.train.test_arguments import seed_flags
 from train.chat_templates import get_template
 from train.encoding import IGNORE, encode_conversations
@@ -75,11 +75,6 @@ def refused(monkeypatch, capsys, argv: list[str]) -> str:
     return capsys.readouterr().err
 
 
-@pytest.fixture(autouse=True)
-def cache_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def losses(folder: Path) -> dict[int, float]:
     lines = [json.loads(line) for line in (folder / "trainer_log.jsonl").read_text().splitlines()]
     assert len({line["current_steps"] for line in lines}) == len(lines)
@@ -112,7 +107,10 @@ def test_the_seeds_command_trains_an_adapter_that_peft_loads(base_model, data_di
     )
     with torch.no_grad():
         before = base(input_ids=ids.clamp(min=0), labels=labels).loss
-        assert PeftModel.from_pretrained(base, adapter)(input_ids=ids.clamp(min=0), labels=labels).loss < before - 1e-3
+        assert (
+            PeftModel.from_pretrained(base, adapter)(input_ids=ids.clamp(min=0), labels=labels).loss
+            < before - 1e-3
+        )
 
     assert list(losses(adapter)) == list(range(1, 13))  # 32 conversations in batches of 4 x 2, three times
     assert (adapter / "training_loss.png").read_bytes().startswith(b"\x89PNG")
@@ -120,7 +118,12 @@ def test_the_seeds_command_trains_an_adapter_that_peft_loads(base_model, data_di
     assert results["conversations"] == 32 and results["tokens_per_second"] > 0
     card = (adapter / "README.md").read_text()
     digest = hashlib.sha256((data_dir / "mugs.json").read_bytes()).hexdigest()
-    for fact in ("base_model: base", digest, "| learning_rate | 0.0001 |", "train/train_bash.py --ddp_timeout"):
+    for fact in (
+        "base_model: base",
+        digest,
+        "| learning_rate | 0.0001 |",
+        "train/train_bash.py --ddp_timeout",
+    ):
         assert fact in card
 
 
@@ -219,14 +222,19 @@ def test_a_loss_that_is_no_number_stops_with_step_and_records(
     records[20]["id"] = "the bad one"
     records[20]["conversations"][2]["value"] += " §"  # no other record has its tokens
     path.write_text(json.dumps(records))
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(base_model), AutoTokenizer.from_pretrained(base_model)
+    model, tokenizer = (
+        AutoModelForCausalLM.from_pretrained(base_model),
+        AutoTokenizer.from_pretrained(base_model),
+    )
     with torch.no_grad():
         model.model.embed_tokens.weight[tokenizer("§")["input_ids"][-1]] = float("nan")
     model.save_pretrained(tmp_path / "base")
     tokenizer.save_pretrained(tmp_path / "base")
     argv = flags(tmp_path / "base", data_dir, tmp_path / "out", per_device_train_batch_size=1)
     error = refused(monkeypatch, capsys, argv)
-    assert re.search(r"the loss is nan in step \d+, on these records: .*mugs.json: record 20 \(the bad one\)\n", error)
+    assert re.search(
+        r"the loss is nan in step \d+, on these records: .*mugs.json: record 20 \(the bad one\)\n", error
+    )
     assert not (tmp_path / "out" / "train_results.json").exists()
 
 
