@@ -2,15 +2,7 @@
 # Shows that an unmodified LLaMA-Factory trains on our SFT files as data/dataset_info.json registers them: two steps
 # on the files of $OUT/sft, in an environment of its own. Not part of the tests: it installs some gigabytes.
 source "$(dirname "$0")/settings.sh"
-peer=outputs/bench/llamafactory-venv
-if [ ! -x "$peer/bin/llamafactory-cli" ]; then
-    python -m venv "$peer"
-    "$peer/bin/pip" install -q torch==2.13.0 llamafactory==0.9.5
-    # they have no CPU build that goes with this torch; an empty torchaudio is enough
-    "$peer/bin/pip" uninstall -q -y torchvision torchaudio
-    mkdir -p "$("$peer/bin/python" -c 'import site; print(site.getsitepackages()[0])')/torchaudio"
-    touch "$("$peer/bin/python" -c 'import site; print(site.getsitepackages()[0])')/torchaudio/__init__.py"
-fi
+source scripts/llamafactory_env.sh
 data=outputs/bench/llamafactory-data
 rm -rf "$data" && mkdir -p "$data"
 cp data/dataset_info.json "$data/"

@@ -1,5 +1,5 @@
 # Settings of a run, sourced by every step. Each can be given in the environment instead:
-#   BASE_MODEL=/models/Mistral-7B-Instruct-v0.2 RECIPE=configs/train/lora_sft.json EXP_CONFIG=alfworld \
+#   BASE_MODEL=/models/Mistral-7B-Instruct-v0.2 RECIPE=configs/train/mistral.json EXP_CONFIG=alfworld \
 #       OUT=outputs/mistral-7b bash scripts/02_train_experienced_agent.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,12 +1,12 @@
 """train_data_process.py writes the very dialogues that evaluation holds."""
 
 import pytest
-
-import train_data_process
 from alfworld_pairs import make_pairs, run_main, trajectory
 from eval_agent.config import load_task_config, read_instruction
 from eval_agent.files import read_json, write_json
-from eval_agent.sft_data import INSTRUCTIONS
+
+import train_data_process
+from eval_agent.dialogues import INSTRUCTIONS
 
 KNOWLEDGE = "Task Knowledge: When you clean a mug, you should use the sinkbasin."
 
@@ -84,6 +84,56 @@ def test_world_model_learns_task_and_state_knowledge(pairs, process):
         "State Knowledge: state 2.",
     ]
     assert len(turns) == 12
+    assert [turn.get("loss") for turn in output[1]["conversations"]] == [None, False] + [None] * 10
+
+
+def opening(role: str) -> str:
+    return (INSTRUCTIONS / f"alfworld_{role}.txt").read_text().strip()
+
+
+def test_explicit_state_puts_state_knowledge_into_the_agents_context(pairs, process):
+    _, output = process(pairs, "explicit_state")
+    turns = values(output[1])
+    assert turns[0] == opening("agent") and turns[2].endswith(KNOWLEDGE)
+    assert turns[4] == "Observation: On the countertop 1, you see a apple 3.\nState Knowledge: state 1."
+    assert (
+        turns[5] == "Thought: next is take apple 3 from countertop 1.\nAction: take apple 3 from countertop 1"
+    )
+
+
+def test_nat_tells_good_from_bad_by_the_instruction(pairs, process):
+    pairs[1]["chosen"]["reward"] = pairs[1]["rejected"]["reward"] = 1.0
+    _, output = process(pairs, "nat")
+    assert [values(record)[0] for record in output] == [
+        opening("nat_positive"), opening("nat_negative"), opening("nat_positive")
+    ]  # fmt: skip
+    good, bad = values(output[0]), values(output[1])
+    assert good[2] == bad[2] and not good[2].endswith(KNOWLEDGE)
+    steps = [turn["value"] for turn in pairs[0]["rejected"]["conversations"] if turn["from"] == "gpt"]
+    assert bad[3::2] == steps and good[3:] != bad[3:]
+
+
+def test_knowagent_shows_the_path_of_actions(pairs, process):
+    _, output = process(pairs, "knowagent")
+    turns = values(output[1])
+    assert turns[0] == opening("knowagent") and "Action knowledge" in turns[0]
+    assert turns[2].endswith("put a apple in fridge.\nAction Path: start")
+    assert turns[4].endswith("you see a apple 3.\nAction Path: start -> go")
+    assert turns[6].endswith("\nAction Path: start -> go -> take")
+
+
+def test_eto_pairs_share_their_prompt_and_leave_out_what_is_no_worse(pairs, process, capsys):
+    pairs[1]["rejected"]["reward"] = 1.0
+    _, [pair] = process(pairs, "eto")
+    assert "eto: 1 pairs written" in capsys.readouterr().out
+    assert [turn["value"] for turn in pair["conversations"]][:2] == [opening("agent"), "OK"]
+    assert [turn["from"] for turn in pair["chosen"][:3]] == ["gpt", "human", "gpt"]
+    _, [good, *_] = process(pairs, "experienced_agent")
+    assert pair["conversations"] + pair["chosen"] == good["conversations"]
+    steps = [turn["value"] for turn in pairs[0]["rejected"]["conversations"] if turn["from"] == "gpt"]
+    assert [turn["value"] for turn in pair["rejected"][::2]] == steps
+    assert process(pairs[1:], "eto")[0] == 2
+    assert "no rejected trajectory earned less" in capsys.readouterr().err
 
 
 def test_experienced_agent_needs_no_knowledge(process):
@@ -118,6 +168,9 @@ def test_the_other_benchmarks_have_instructions(pairs, process, task):
     record = trajectory("do it", ("click[x]", "done"))
     record["task_knowledge"] = KNOWLEDGE
     assert process([record], "agent_model", task)[0] == process([record], "world_model", task)[0] == 0
+    worse = {"chosen": record, "rejected": trajectory("do it", ("click[y]", "wrong"))}
+    for mode in ("nat", "knowagent", "eto"):
+        assert process([worse], mode, task)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -154,7 +207,7 @@ def test_what_is_missing_is_named(pairs, process, capsys, mode, change, message)
 def test_unknown_modes_and_tasks_are_named(pairs, process, capsys):
     assert process(pairs, "wm") == (2, None)
     assert (
-        'unknown mode "wm", expected one of agent_model, experienced_agent, world_model'
+        'unknown mode "wm", expected one of agent_model, experienced_agent, explicit_state, world_model'
         in capsys.readouterr().err
     )
     assert process(pairs, "agent_model", "alfred") == (2, None)

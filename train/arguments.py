@@ -1,9 +1,10 @@
 """Command line of the training script: LLaMA-Factory's flag names, the paper's values (Table 6) as defaults.
 
-Values come from the dataclasses below, then from a JSON recipe (first argument), then from the flags.
+Values come from the dataclasses below, then from JSON recipes (first arguments), then from the flags.
 """
 
 import difflib
+import itertools
 import json
 import os
 import sys
@@ -12,14 +13,15 @@ from typing import Literal, Optional
 
 import torch
 import transformers
-from transformers import HfArgumentParser, TrainingArguments
-
 from eval_agent.errors import InputError
 from eval_agent.files import read_json
+from transformers import HfArgumentParser, TrainingArguments
 
 # flags of LLaMA-Factory's command lines that have no meaning here, and why
 _NO_EFFECT = {
-    "overwrite_cache": "conversations are encoded anew at each start, nothing is cached",
+    "group_by_length": "rows hold whole conversations without padding, of about as many tokens each",
+    "neat_packing": "rows are always packed so, and a step still holds as many conversations as asked for",
+    "packing": "rows are always packed, each conversation attends to itself only",
     "preprocessing_num_workers": "the tokenizer uses all cores by itself",
     "save_safetensors": "adapters are always saved as safetensors",
 }
@@ -37,7 +39,13 @@ class ModelArguments:
 
     model_name_or_path: str = field(metadata={"help": "Base model: a folder or a Hugging Face name."})
     template: str = field(
-        metadata={"help": "Chat format: mistral (also the embedded tiny model), gemma, llama3."}
+        metadata={
+            "help": "Chat format: mistral_v02 (as Mistral-7B-Instruct-v0.2 and FastChat write it; also the "
+            "embedded tiny model's), or LLaMA-Factory's mistral, gemma, llama3."
+        }
+    )
+    adapter_name_or_path: Optional[str] = field(
+        default=None, metadata={"help": "Go on from this LoRA adapter; with --export_dir alone: merge it."}
     )
     finetuning_type: Literal["lora"] = field(default="lora", metadata={"help": "Only LoRA is offered."})
     lora_target: str = field(
@@ -60,11 +68,21 @@ class DataArguments:
         default=2048,
         metadata={"help": "Longest sequence in tokens; longer ones end after the last turn that fits."},
     )
+    max_prompt_len: int = field(
+        default=512,
+        metadata={"help": "--stage dpo: longest prompt in tokens; longer ones lose their beginning."},
+    )
+    max_target_len: int = field(
+        default=3072, metadata={"help": "--stage dpo: most tokens after the prompt, cut after a whole turn."}
+    )
     max_samples: Optional[int] = field(
         default=None, metadata={"help": "Only the first so many conversations of each data set."}
     )
     train_on_prompt: bool = field(
         default=False, metadata={"help": "Loss on every token, not on gpt turns only."}
+    )
+    overwrite_cache: bool = field(
+        default=False, metadata={"help": "Tokenise anew, whatever ~/.cache/wkm/tokenized holds."}
     )
 
 
@@ -72,16 +90,22 @@ class DataArguments:
 class SftArguments(TrainingArguments):
     """transformers' own arguments with the paper's values, and what transformers 5 no longer has."""
 
-    stage: Literal["sft"] = field(default="sft", metadata={"help": "Only supervised fine-tuning is offered."})
+    stage: Literal["sft", "dpo"] = field(
+        default="sft", metadata={"help": "Supervised fine-tuning, or ETO's DPO on pairs."}
+    )
+    pref_beta: float = field(default=0.1, metadata={"help": "--stage dpo: beta of its loss."})
+    export_dir: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "Write the base model with the adapter merged into it there, after training or alone."
+        },
+    )
     plot_loss: bool = field(default=False, metadata={"help": "Draw training_loss.png."})
     overwrite_output_dir: bool = field(
         default=False,
         metadata={
             "help": "Start afresh. Without it an unfinished run goes on and a finished one is left alone."
         },
-    )
-    group_by_length: bool = field(
-        default=True, metadata={"help": "Batch conversations of similar length: less padding, less time."}
     )
     warmup_ratio: float = field(
         default=0.03, metadata={"help": "Share of the steps over which the rate rises."}
@@ -110,6 +134,9 @@ class SftArguments(TrainingArguments):
             self.gradient_checkpointing = on_gpu
         self.gradient_checkpointing_kwargs = {"use_reentrant": False}
         self.dataloader_pin_memory = on_gpu
+        self.remove_unused_columns = False  # the trainer reads more than the model does
+        self.average_tokens_across_devices = True  # every learnt token of a step counts alike
+        self.logging_nan_inf_filter = False  # such a loss ends the run
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             self.ddp_find_unused_parameters = False
         if not _has("warmup_ratio") and not self.warmup_steps:
@@ -125,13 +152,16 @@ class _Parser(HfArgumentParser):
 
 
 def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, SftArguments]:
-    """``[recipe.json] [--flag value ...]`` as dataclasses; a flag counts more than the recipe.
+    """``[recipe.json ...] [--flag value ...]`` as dataclasses; what comes later counts more.
 
     Flags without a meaning here are dropped with a warning. Raises InputError for an unknown flag, a bad
     value and a missing required flag.
     """
-    if argv and not argv[0].startswith("-"):
-        argv = _recipe_flags(argv[0]) + argv[1:]
+    recipes = list(itertools.takewhile(lambda word: not word.startswith("-"), argv))
+    argv = [flag for recipe in recipes for flag in _recipe_flags(recipe)] + argv[len(recipes) :]
+    names = {word.partition("=")[0] for word in argv}
+    if "--export_dir" in names and "--do_train" not in names:  # what training needs is not needed
+        argv = ["--model_name_or_path", "", "--template", "", "--dataset", "", "--output_dir", "", *argv]
     parser = _Parser((ModelArguments, DataArguments, SftArguments), allow_abbrev=False, description=__doc__)
     try:
         *parsed, unknown = parser.parse_args_into_dataclasses(
@@ -142,10 +172,14 @@ def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, Sft
     if unknown:
         raise InputError(_unknown_flags(unknown, parser))
     model_args, data_args, args = parsed
+    if args.export_dir and not args.do_train:
+        if not model_args.adapter_name_or_path:
+            raise InputError("--adapter_name_or_path is missing: the adapter to merge into its base")
+        return model_args, data_args, args
     if not args.output_dir:
         raise InputError("--output_dir is missing: the folder that the adapter is written to")
     if not args.do_train:
-        raise InputError("nothing to do: --do_train is missing")
+        raise InputError("nothing to do: --do_train is missing (or --adapter_name_or_path and --export_dir)")
     return model_args, data_args, args
 
 

@@ -1,6 +1,8 @@
-"""Chat formats of the backbones, as their publishers print them, without the BOS that tokenizers add.
+"""Chat formats of the backbones, without the BOS that tokenizers add.
 
 Training renders whole conversations with them and serving renders prompts, so both see the same text.
+mistral, gemma and llama3 are LLaMA-Factory's formats of these names; mistral_v02 is the one that
+Mistral-7B-Instruct-v0.2 publishes and FastChat prompts with, the tiny base's too.
 """
 
 from dataclasses import dataclass
@@ -10,13 +12,19 @@ from eval_agent.errors import InputError
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """``user`` and ``reply`` wrap one turn each; a reply ends with ``stop``."""
+    """``user`` and ``reply`` wrap one turn each; a reply ends with ``stop``.
+
+    ``whole``: training tokenises a conversation as one text, as a server does with a prompt. Otherwise it
+    tokenises each turn by itself, as LLaMA-Factory does; where tokens depend on what stands before them
+    (SentencePiece's space at the start of a text) that is not what a server reads.
+    """
 
     name: str
     user: str
     reply: str
     stop: str
     stop_token_ids: tuple[int, ...] = ()  # where ``stop`` is not the tokenizer's own EOS
+    whole: bool = False
 
     def user_turn(self, content: str) -> str:
         return self.user.replace("{content}", content)
@@ -46,8 +54,8 @@ class ChatTemplate:
 
 
 _TEMPLATES = (
-    # Mistral-7B-Instruct-v0.2; the embedded tiny model uses it too
-    ChatTemplate("mistral", "[INST] {content} [/INST]", " {content}</s>", "</s>"),
+    ChatTemplate("mistral_v02", "[INST] {content} [/INST]", " {content}</s>", "</s>", whole=True),
+    ChatTemplate("mistral", "[INST] {content}[/INST]", " {content}</s>", "</s>"),
     ChatTemplate(
         "gemma",
         "<start_of_turn>user\n{content}<end_of_turn>\n<start_of_turn>model\n",

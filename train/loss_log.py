@@ -43,14 +43,14 @@ def smooth(values: list[float], weight: float = 0.9) -> list[float]:
     return smoothed
 
 
-def plot_loss(log_history: list[dict], title: str, path: Path) -> None:
-    """Draw loss (raw and smoothed) and learning rate over optimizer steps as a PNG."""
+def plot_loss(log_history: list[dict], title: str, unit: str, path: Path) -> None:
+    """Draw loss (raw and smoothed, in ``unit``) and learning rate over optimizer steps as a PNG."""
     entries = [entry for entry in log_history if "loss" in entry]
     steps, losses = [e["step"] for e in entries], [e["loss"] for e in entries]
     figure, axes = plt.subplots(figsize=(7, 4.5), constrained_layout=True)
     raw = axes.plot(steps, losses, color="tab:blue", alpha=0.35, label="loss")
     mean = axes.plot(steps, smooth(losses), color="tab:blue", label="loss, smoothed")
-    axes.set(xlabel="optimizer step", ylabel="cross-entropy per trained token (nats)", title=title)
+    axes.set(xlabel="optimizer step", ylabel=unit, title=title)
     axes.grid(alpha=0.3)
     rates = axes.twinx()
     rate = rates.plot(

@@ -10,6 +10,7 @@ from eval_agent.files import read_json, write_json
 
 FINISHED = "train_results.json"  # written last
 SETTINGS = "run_settings.json"  # written first
+_SEAL = "files.json"  # names and sizes of a checkpoint's files, written after all of them
 _OF_A_RUN = (FINISHED, SETTINGS, "all_results.json", "trainer_log.jsonl", "trainer_state.json")
 
 
@@ -38,15 +39,34 @@ def is_finished(folder: Path) -> bool:
     return _is_whole(folder / FINISHED)
 
 
+def checkpoint_folder(folder: str | Path, step: int) -> Path:
+    return Path(folder) / f"checkpoint-{step}"
+
+
+def seal_checkpoint(checkpoint: Path) -> None:
+    """Note what a checkpoint consists of, once every process has written its part."""
+    write_json(checkpoint / _SEAL, _sizes(checkpoint))
+
+
 def last_checkpoint(folder: Path) -> str | None:
-    """Newest checkpoint that was written to its end; the Trainer writes trainer_state.json last."""
-    whole = [path for path in _checkpoints(folder) if _is_whole(path / "trainer_state.json")]
+    """Newest checkpoint that is as it was when it was sealed: none that was cut off while being written."""
+    whole = [path for path in _checkpoints(folder) if _is_sealed(path)]
     return str(whole[-1]) if whole else None
 
 
 def _checkpoints(folder: Path) -> list[Path]:
     found = [path for path in folder.iterdir() if re.fullmatch(r"checkpoint-\d+", path.name)]
     return sorted(found, key=lambda path: int(path.name.split("-")[1]))
+
+
+def _sizes(checkpoint: Path) -> dict[str, int]:
+    files = [path for path in checkpoint.rglob("*") if path.is_file() and path.name != _SEAL]
+    return {str(path.relative_to(checkpoint)): path.stat().st_size for path in sorted(files)}
+
+
+def _is_sealed(checkpoint: Path) -> bool:
+    seal = checkpoint / _SEAL
+    return _is_whole(seal) and read_json(seal).items() <= _sizes(checkpoint).items()
 
 
 def _is_whole(path: Path) -> bool:

@@ -1,77 +1,89 @@
-"""Hugging Face's Trainer with batches of similar length, in an order that a resumed run repeats."""
+"""Hugging Face's Trainer over packed rows: which conversations a step holds, and their loss."""
 
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
+import torch.nn.functional as F
 from torch.utils.data import Sampler
 from transformers import Trainer
 
-from train.sft_data import IGNORE
+from train.encoding import IGNORE
+from train.packing import attention_arguments, pack
+from train.safety import SafeTrainer
 
-_BATCHES_SORTED_TOGETHER = 50
+_NOTHING = {"input_ids": np.zeros(1, np.int32), "labels": np.full(1, IGNORE, np.int32), "where": ""}
 
 
-def pad_batch(examples: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-    """``input_ids``, ``labels`` and a mask of ones [B, T]; rows are filled up on the right.
+class StepSampler(Sampler[int]):
+    """Indices of the conversations, step after step; ``seed`` and ``epoch()`` alone decide their order.
 
-    The mask does not cover the padding: under causal attention no token sees what stands to its right, so
-    padding, which has no loss, changes nothing, and a mask of ones lets PyTorch take its faster causal
-    kernels. (Without any mask transformers 4 looks for packed sequences and builds one.)
+    A step's conversations are drawn at random without regard to how many devices and passes share them, so
+    that one process and several train the same steps. Within a step they are dealt out by length,
+    ``per_pass`` to each of its ``passes`` (accumulated ones times devices), so that all passes have about
+    as many tokens. The last step of an epoch is filled up with index ``len(lengths)``, an example of
+    nothing.
+
+    transformers' own samplers draw from the global generator, and accelerate tells a sampler epoch 0 where
+    it skips the batches before a checkpoint: a resumed run would not repeat the order.
     """
 
-    def padded(name: str, value: int) -> torch.Tensor:
-        rows = [torch.tensor(example[name]) for example in examples]
-        return pad_sequence(rows, batch_first=True, padding_value=value)
-
-    input_ids = padded("input_ids", 0)
-    return {
-        "input_ids": input_ids,
-        "labels": padded("labels", IGNORE),
-        "attention_mask": torch.ones_like(input_ids),
-    }
-
-
-class LengthGroupedSampler(Sampler[int]):
-    """Indices in random order, but batches of ``batch_size`` neighbours have similar lengths.
-
-    The order depends on ``seed`` and ``epoch()`` alone, so that a resumed run goes on with the very batches
-    it has not seen: transformers' sampler of that name draws from the global generator, and accelerate
-    tells a sampler epoch 0 where it skips the batches before a checkpoint. Batches are shuffled, so that
-    the length does not fall in waves over the steps.
-    """
-
-    def __init__(self, lengths: list[int], batch_size: int, seed: int, epoch: Callable[[], int]):
-        self.lengths = torch.tensor(lengths)
-        self.batch_size = batch_size
+    def __init__(self, lengths: list[int], per_pass: int, passes: int, seed: int, epoch: Callable[[], int]):
+        self.lengths = torch.tensor([*lengths, 0])
+        self.passes = passes
+        self.per_step = per_pass * passes
         self.seed = seed
         self.epoch = epoch
 
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return math.ceil((len(self.lengths) - 1) / self.per_step)
+
     def __len__(self) -> int:
-        return len(self.lengths)
+        return self.steps * self.per_step
 
     def __iter__(self) -> Iterator[int]:
+        n = len(self.lengths) - 1
         generator = torch.Generator().manual_seed(self.seed + self.epoch())
-        order = torch.randperm(len(self), generator=generator)
-        chunks = order.split(self.batch_size * _BATCHES_SORTED_TOGETHER)
-        ordered = [chunk[self.lengths[chunk].argsort(stable=True)] for chunk in chunks]
-        batches = [batch for chunk in ordered for batch in chunk.split(self.batch_size)]
-        short = batches[len(self) // self.batch_size :]  # stays last: elsewhere it would shift the others
-        full = batches[: len(self) // self.batch_size]
-        shuffled = [full[i] for i in torch.randperm(len(full), generator=generator)]
-        yield from torch.cat(shuffled + short).tolist()
+        filled = torch.cat([torch.randperm(n, generator=generator), torch.full((len(self) - n,), n)])
+        for step in filled.split(self.per_step):
+            by_length = step[self.lengths[step].argsort(descending=True, stable=True)]
+            rounds = by_length.view(-1, self.passes)  # each deals one conversation to each pass, to and fro
+            rounds[1::2] = rounds[1::2].flip(1)
+            yield from rounds.T.flatten().tolist()
 
 
-class SftTrainer(Trainer):
-    """Trainer whose training set is a list of ``{"input_ids", "labels"}``."""
+class SftTrainer(SafeTrainer, Trainer):
+    """Trainer whose training set is what :func:`train.encoding.encode_conversations` gives."""
+
+    def __init__(self, *, args, train_dataset: list[dict], **kwargs):
+        self.examples = train_dataset
+        super().__init__(args=args, train_dataset=[*train_dataset, _NOTHING], data_collator=pack, **kwargs)
+        self.model_accepts_loss_kwargs = True  # num_items_in_batch is used below
 
     def _get_train_sampler(self, train_dataset=None) -> Sampler:
-        lengths = [len(example["input_ids"]) for example in self.train_dataset]
-        if not self.args.group_by_length:
-            lengths = [0] * len(lengths)
-        batch_size = self.args.train_batch_size * self.args.world_size
-        steps = math.ceil(len(lengths) / (batch_size * self.args.gradient_accumulation_steps))
-        return LengthGroupedSampler(
-            lengths, batch_size, self.args.seed, lambda: self.state.global_step // steps
+        args = self.args
+        sampler = StepSampler(
+            lengths=[len(example["input_ids"]) for example in self.examples],
+            per_pass=args.per_device_train_batch_size,
+            passes=args.gradient_accumulation_steps * args.world_size,
+            seed=args.seed,
+            epoch=lambda: self.state.global_step // sampler.steps,
         )
+        return sampler
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None) -> torch.Tensor:
+        """Cross-entropy summed over this pass's learnt tokens, over the learnt tokens of the whole step.
+
+        Times the number of processes, whose gradients are averaged. Raises NonFiniteLoss.
+        """
+        where, lengths, labels = inputs.pop("where"), inputs.pop("lengths"), inputs.pop("labels")
+        attention = self.model.config.get_text_config()._attn_implementation
+        inputs.update(attention_arguments(lengths, attention, labels.device))
+        logits = model(**inputs, use_cache=False).logits[0]
+        loss = F.cross_entropy(logits.float(), labels, reduction="sum") / num_items_in_batch
+        self.check_finite(loss, where)
+        self.tokens_seen += sum(lengths)
+        return loss * self.accelerator.num_processes

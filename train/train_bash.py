@@ -1,11 +1,13 @@
-"""LoRA SFT of one model with LLaMA-Factory's flags.
+"""LoRA SFT (or ETO's DPO) of one model with LLaMA-Factory's flags.
 
     accelerate launch --config_file configs/accelerate/single_config.yaml train/train_bash.py \\
-        configs/train/lora_sft.json --model_name_or_path mistralai/Mistral-7B-Instruct-v0.2 \\
-        --template mistral --dataset alfworld_agent_model --output_dir outputs/peft/agent_model
+        configs/train/mistral.json --dataset alfworld_agent_model --output_dir outputs/peft/agent_model
 
-A JSON recipe may come first; flags count more than it. Started again without --overwrite_output_dir, an
-unfinished run goes on from its last checkpoint and a finished one is left alone.
+JSON recipes may come first; what comes later counts more. Started again without --overwrite_output_dir, an
+unfinished run goes on from its last checkpoint and a finished one is left alone. An adapter is merged into
+its base by
+
+    python train/train_bash.py --adapter_name_or_path outputs/peft/agent_model --export_dir outputs/merged
 """
 
 import hashlib
@@ -16,56 +18,99 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from the repository root
 
 import torch  # noqa: E402
-from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
-from transformers import (  # noqa: E402
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedTokenizerBase,
-    set_seed,
-)
+from eval_agent.errors import exit_on_input_error  # noqa: E402
+from transformers import ProgressCallback, Trainer  # noqa: E402
 
-from eval_agent.errors import InputError, exit_on_input_error  # noqa: E402
 from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments, warn  # noqa: E402
+from train.base_model import load_lora_model, load_tokenizer, merge_adapter, within_context  # noqa: E402
 from train.chat_templates import get_template  # noqa: E402
+from train.encoding import EncodingReport, encode_conversations, served_otherwise  # noqa: E402
 from train.loss_log import LossLog, plot_loss  # noqa: E402
+from train.model_card import write_card  # noqa: E402
+from train.preference_data import Pair, encode_pairs, read_pairs  # noqa: E402
+from train.progress import Progress  # noqa: E402
 from train.run_folder import is_finished, last_checkpoint, open_run  # noqa: E402
-from train.sft_data import EncodingReport, dataset_files, encode_conversations, read_conversations  # noqa: E402
-from train.sft_trainer import SftTrainer, pad_batch  # noqa: E402
+from train.sft_data import Conversation, dataset_files, read_conversations  # noqa: E402
+from train.sft_trainer import SftTrainer  # noqa: E402
+from train.token_cache import cache_file, load, store  # noqa: E402
 
 
 @exit_on_input_error
 def main() -> None:
     model_args, data_args, args = parse_arguments(sys.argv[1:])
+    if not args.do_train:
+        merge_adapter(model_args.adapter_name_or_path, args.export_dir)
+        return
     use_all_cores(args)
     template = get_template(model_args.template)
     files = dataset_files(data_args.dataset, data_args.dataset_dir)
-    conversations = read_conversations(files, data_args.max_samples)
-    folder, first = Path(args.output_dir), args.process_index == 0
+    read = read_pairs if args.stage == "dpo" else read_conversations
+    records = read(files, data_args.max_samples)
+    settings = run_settings(model_args, data_args, args, files)
+    folder, resume_from = Path(args.output_dir), args.resume_from_checkpoint
     with args.main_process_first():
-        resume_from = args.resume_from_checkpoint
-        overwrite = args.overwrite_output_dir and first and not resume_from
-        open_run(folder, run_settings(model_args, data_args, args, files), overwrite)
+        overwrite = args.overwrite_output_dir and args.process_index == 0 and not resume_from
+        open_run(folder, settings, overwrite)
     if is_finished(folder):
         print(f"{folder}: already trained like this, nothing to do (--overwrite_output_dir trains anew)")
         return
 
-    tokenizer, cutoff_len = load_tokenizer(model_args.model_name_or_path, data_args.cutoff_len)
-    examples, report = encode_conversations(
-        conversations, tokenizer, template, cutoff_len, data_args.train_on_prompt
-    )
-    if first:
+    tokenizer, config = load_tokenizer(model_args.model_name_or_path)
+    longest = data_args.cutoff_len
+    if args.stage == "dpo":
+        longest = data_args.max_prompt_len + data_args.max_target_len
+    longest = within_context(longest, config)
+    with args.main_process_first():
+        examples, report = encode(records, tokenizer, template, longest, data_args)
+    if args.process_index == 0:
         print(f"Data: {report}")
-    trainer = SftTrainer(
-        model=load_lora_model(model_args, args),
+    trainer = trainer_class(args.stage)(
+        model=load_lora_model(model_args, args, config, longest),
         args=args,
         train_dataset=examples,
         processing_class=tokenizer,
-        data_collator=pad_batch,
         callbacks=[LossLog(folder)],
     )
-    result = trainer.train(resume_from_checkpoint=resume_from or last_checkpoint(folder))
-    save(trainer, result.metrics, report)
+    show_progress(trainer)
+    trainer.train(resume_from_checkpoint=resume_from or last_checkpoint(folder))
+    save(trainer, args, report, settings, files)
+
+
+def trainer_class(stage: str) -> type[Trainer]:
+    if stage == "sft":
+        return SftTrainer
+    from train.eto_trainer import EtoTrainer  # TRL takes seconds to import
+
+    return EtoTrainer
+
+
+def encode(
+    records: list[Conversation] | list[Pair], tokenizer, template, longest: int, data_args: DataArguments
+) -> tuple[list[dict], EncodingReport]:
+    """The records as token ids and what is learnt of them; conversations from the cache where it has them."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"  # nothing forks before training ends
+    pairs = isinstance(records[0], Pair)
+    if served_otherwise(records[0].chosen if pairs else records[0], tokenizer, template):
+        warn(
+            f"--template {template.name} tokenises each turn by itself, as LLaMA-Factory does; a server "
+            "reads the prompt whole, which is other tokens with this tokenizer (for Mistral take mistral_v02)"
+        )
+    if pairs:
+        target = min(data_args.max_target_len, longest - data_args.max_prompt_len)
+        return encode_pairs(records, tokenizer, template, data_args.max_prompt_len, target)
+    path = cache_file(records, tokenizer, template, longest, data_args.train_on_prompt)
+    if not data_args.overwrite_cache and (found := load(path, records)):
+        return found
+    made = encode_conversations(records, tokenizer, template, longest, data_args.train_on_prompt)
+    store(path, records, *made)
+    return made
+
+
+def show_progress(trainer: Trainer) -> None:
+    """Put our bar in the place of transformers' own, where it shows one."""
+    if not trainer.args.disable_tqdm:
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(Progress(lambda: trainer.tokens_seen))
 
 
 def run_settings(
@@ -75,12 +120,20 @@ def run_settings(
     names = (
         "seed learning_rate lr_scheduler_type warmup_ratio warmup_steps weight_decay max_grad_norm optim "
         "num_train_epochs max_steps per_device_train_batch_size gradient_accumulation_steps world_size "
-        "group_by_length fp16 bf16"
+        "stage pref_beta fp16 bf16"
     ).split()
     settings = {**vars(model_args), **vars(data_args), **{name: getattr(args, name) for name in names}}
-    del settings["dataset"], settings["dataset_dir"]  # their content counts, not their names
-    settings["data_sha256"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    for name in ("dataset", "dataset_dir", "overwrite_cache"):  # the data's content counts, not its name
+        del settings[name]
+    settings["data_sha256"] = [_sha256(path) for path in files]
+    if model_args.adapter_name_or_path:
+        weights = Path(model_args.adapter_name_or_path) / "adapter_model.safetensors"
+        settings["adapter_sha256"] = _sha256(weights) if weights.is_file() else None
     return settings
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def use_all_cores(args: SftArguments) -> None:
@@ -91,66 +144,36 @@ def use_all_cores(args: SftArguments) -> None:
         torch.set_num_threads(cores)
 
 
-def load_tokenizer(model: str, cutoff_len: int) -> tuple[PreTrainedTokenizerBase, int]:
-    """The base model's tokenizer, and ``cutoff_len`` lowered to the context that the model was made for."""
-    try:
-        context = AutoConfig.from_pretrained(model).max_position_embeddings
-        tokenizer = AutoTokenizer.from_pretrained(model)
-    except (OSError, ValueError) as error:
-        raise InputError(f'--model_name_or_path "{model}": {str(error).splitlines()[0]}') from None
-    if context < cutoff_len:
-        warn(f"the model's context is {context} tokens: --cutoff_len {cutoff_len} becomes {context}")
-    return tokenizer, min(context, cutoff_len)
-
-
-def load_lora_model(model_args: ModelArguments, args: SftArguments) -> PeftModel:
-    """The frozen base model in the training's precision, with new float32 LoRA adapters on it.
-
-    A base model in a local folder is remembered by its absolute path, so that the adapter can be served
-    from any working directory.
-    """
-    base = model_args.model_name_or_path
-    if Path(base).is_dir():
-        base = str(Path(base).resolve())
-        if "peft" in base:
-            warn(f'"{base}" has "peft" in it: the unmodified FastChat worker refuses such a base model')
-    dtype = torch.float16 if args.fp16 else torch.bfloat16 if args.bf16 else torch.float32
-    set_seed(args.seed)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
-    except (OSError, ValueError) as error:
-        raise InputError(f'--model_name_or_path "{base}": {str(error).splitlines()[0]}') from None
-    model.config.use_cache = False
-    target = model_args.lora_target
-    config = LoraConfig(
-        r=model_args.lora_rank,
-        lora_alpha=model_args.lora_alpha,
-        lora_dropout=model_args.lora_dropout,
-        target_modules="all-linear" if target == "all" else [name.strip() for name in target.split(",")],
-        task_type="CAUSAL_LM",
-    )
-    try:
-        return get_peft_model(model, config)
-    except ValueError as error:
-        raise InputError(f'--lora_target "{target}": {error}') from None
-
-
-def save(trainer: SftTrainer, metrics: dict, report: EncodingReport) -> None:
-    """Write adapter, tokenizer, state and plot, and last the results that mark the run as finished."""
-    args = trainer.args
+def save(
+    trainer: Trainer, args: SftArguments, report: EncodingReport, settings: dict, files: list[Path]
+) -> None:
+    """Write adapter, tokenizer, state, plot and card, and last the results that mark the run as finished."""
+    state = trainer.state
     trainer.save_model()
     trainer.save_state()
     if not trainer.is_world_process_zero():
         return
     folder = Path(args.output_dir)
     if args.plot_loss:
-        plot_loss(trainer.state.log_history, f"LoRA SFT of {folder.name}", folder / "training_loss.png")
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    if losses:  # the Trainer's own mean leaves out what was trained before a resumption
-        metrics["train_loss"] = sum(losses) / len(losses)
-    metrics.update(steps=trainer.state.global_step, **vars(report))
+        unit = "cross-entropy per learnt token (nats)" if args.stage == "sft" else "DPO loss per pair (nats)"
+        plot_loss(state.log_history, folder.name, unit, folder / "training_loss.png")
+    runtime = next(
+        entry["train_runtime"] for entry in reversed(state.log_history) if "train_runtime" in entry
+    )
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    metrics = {
+        "steps": state.global_step,
+        "epoch": state.epoch,
+        "train_loss": sum(losses) / len(losses) if losses else float("nan"),
+        "train_runtime": runtime,  # of this process; a resumed run's earlier part is not in it
+        "tokens_per_second": trainer.tokens_seen * args.world_size / runtime,
+        **vars(report),
+    }
+    write_card(folder, settings, files, metrics, sys.argv)
+    if args.export_dir:
+        merge_adapter(args.output_dir, args.export_dir)
     trainer.log_metrics("train", metrics)
-    trainer.save_metrics("train", metrics)
+    trainer.save_metrics("train", metrics, combined=False)
     print(f"Trained {metrics['steps']} steps, loss {metrics['train_loss']:.4f}: adapter and logs in {folder}")
 
 

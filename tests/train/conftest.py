@@ -1,83 +1,27 @@
-"""Small tokenizers that split text as each backbone's own does: same special tokens, same way with spaces."""
+"""Tokenizers of the backbones' kinds; each test trains in the precision that it asks for."""
+
+import os
 
 import pytest
-from tokenizers import (
-    AddedToken,
-    Regex,
-    Tokenizer,
-    decoders,
-    models,
-    normalizers,
-    pre_tokenizers,
-    processors,
-    trainers,
-)
 from transformers import PreTrainedTokenizerFast
 
-TEXT = [
-    "Thought: I need to find a mug.\nAction: go to cabinet 3",
-    "Observation: On the countertop 1, you see a mug 1, and a spoon 2.\n\nYour task is to: cool a mug.\n",
-    "[INST] OK [/INST] OK user model assistant é\n\n",
-    "\n\n\nAction \n\n\nAction",
-]
-
-
-def _mistral() -> Tokenizer:  # SentencePiece: every text starts with a space; [INST] is ordinary text
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("▁?[^▁\n]+|▁+|\n"), "isolated")
-    return tokenizer
-
-
-def _gemma() -> Tokenizer:  # SentencePiece without the leading space
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
-    tokenizer.normalizer = normalizers.Replace(" ", "▁")
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("\n+|▁?[^▁\n]+|▁+"), "isolated")
-    return tokenizer
-
-
-def _llama3() -> Tokenizer:  # bytes, words and runs of newlines apart
-    tokenizer = Tokenizer(models.BPE())
-    pieces = r" ?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+\n*|\s*\n+|\s+(?!\S)|\s+"
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(pieces), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
-
-
-_FAMILIES = {
-    "mistral": (_mistral, ["<unk>", "<s>", "</s>"], "<s>", "</s>"),
-    "gemma": (_gemma, ["<unk>", "<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"], "<bos>", "<eos>"),
-    "llama3": (
-        _llama3,
-        ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
-        "<|begin_of_text|>",
-        "<|end_of_text|>",
-    ),
-}
+from tests.train.family_tokenizers import make_family_tokenizers
 
 
 @pytest.fixture(scope="session")
 def family_tokenizers() -> dict[str, PreTrainedTokenizerFast]:
     """Tokenizer by template name."""
-    return {name: _train(*family) for name, family in _FAMILIES.items()}
+    return make_family_tokenizers()
 
 
-def _train(make, special: list[str], bos: str, eos: str) -> PreTrainedTokenizerFast:
-    tokenizer = make()
-    tokens = [AddedToken(token, special=True, normalized=False) for token in special]
-    alphabet = pre_tokenizers.ByteLevel.alphabet() if make is _llama3 else []
-    tokenizer.train_from_iterator(
-        TEXT,
-        trainers.BpeTrainer(
-            vocab_size=400, special_tokens=tokens, initial_alphabet=alphabet, show_progress=False
-        ),
-    )
-    template = processors.TemplateProcessing(
-        single=f"{bos} $A", special_tokens=[(bos, tokenizer.token_to_id(bos))]
-    )
-    if make is _llama3:
-        template = processors.Sequence([processors.ByteLevel(trim_offsets=True), template])
-    tokenizer.post_processor = template
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=eos)
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path, monkeypatch):
+    """Nothing is read from or left in the user's cache of tokenised data."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def forget_precision():
+    """transformers tells accelerate of --bf16 by an environment variable that the next test would inherit."""
+    yield
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)

@@ -1,10 +1,10 @@
 """The chat formats against what each family publishes, written out here as text and as its Jinja template."""
 
 import pytest
+from eval_agent.errors import InputError
 from fastchat.conversation import get_conv_template
 
-from eval_agent.errors import InputError
-from train.chat_templates import TEMPLATES, get_template
+from train.chat_templates import get_template
 
 MESSAGES = [
     {"role": "user", "content": "Find a mug."},
@@ -14,7 +14,7 @@ MESSAGES = [
 ]
 
 PUBLISHED_TEXT = {
-    "mistral": (
+    "mistral_v02": (
         "[INST] Find a mug. [/INST] OK</s>[INST] Observation: a mug 1\n\nGo on. [/INST]"
         " Thought: I see it.\nAction: take mug 1</s>"
     ),
@@ -32,7 +32,7 @@ PUBLISHED_TEXT = {
 }
 # the same formats as the tokenizers' chat templates say them (turn by turn, BOS first)
 PUBLISHED_JINJA = {
-    "mistral": (
+    "mistral_v02": (
         "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
         "{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
     ),
@@ -47,7 +47,7 @@ PUBLISHED_JINJA = {
         "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>{{ '\n\n' }}{% endif %}"
     ),
 }
-FAMILIES = sorted(TEMPLATES)
+FAMILIES = sorted(PUBLISHED_TEXT)  # LLaMA-Factory's mistral: test_llamafactory.py
 
 
 def whole(template, messages) -> str:
@@ -78,11 +78,11 @@ def test_tokens_are_those_of_the_published_jinja_template(name, family_tokenizer
 
 
 @pytest.mark.parametrize("messages", [MESSAGES[:1], MESSAGES[:3], MESSAGES])
-def test_mistral_is_fastchats_mistral(messages):
+def test_mistral_v02_is_fastchats_mistral(messages):
     conversation = get_conv_template("mistral")
     for message in messages:
         conversation.append_message(conversation.roles[message["role"] == "assistant"], message["content"])
-    template = get_template("mistral")
+    template = get_template("mistral_v02")
     if messages[-1]["role"] == "user":
         conversation.append_message(conversation.roles[1], None)
         assert template.render(messages) == conversation.get_prompt()
@@ -90,14 +90,14 @@ def test_mistral_is_fastchats_mistral(messages):
         assert whole(template, messages) == conversation.get_prompt()
 
 
-def test_mistral_is_the_embedded_tokenizers_own_chat_template(base_model):
+def test_mistral_v02_is_the_embedded_tokenizers_own_chat_template(base_model):
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base_model)
     own = tokenizer.apply_chat_template(MESSAGES, return_dict=True)["input_ids"]
-    assert own == tokenizer(whole(get_template("mistral"), MESSAGES))["input_ids"]
+    assert own == tokenizer(whole(get_template("mistral_v02"), MESSAGES))["input_ids"]
 
 
 def test_unknown_template_names_the_known_ones():
-    with pytest.raises(InputError, match='"vicuna".*mistral, gemma, llama3'):
+    with pytest.raises(InputError, match='"vicuna".*mistral_v02, mistral, gemma, llama3'):
         get_template("vicuna")

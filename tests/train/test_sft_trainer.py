@@ -1,47 +1,41 @@
-"""Batches: padding that changes nothing, similar lengths, an order that depends on seed and epoch alone."""
+"""Which conversations a step holds: all once an epoch, the same however many processes share them."""
 
 import torch
-from transformers import AutoModelForCausalLM
 
-from train.sft_data import IGNORE
-from train.sft_trainer import LengthGroupedSampler, pad_batch
+from train.sft_trainer import StepSampler
 
-
-def test_padding_changes_no_loss(base_model):
-    model = AutoModelForCausalLM.from_pretrained(base_model)
-    torch.manual_seed(0)
-    examples = []
-    for length in (9, 30, 17):
-        ids = torch.randint(5, 300, (length,)).tolist()
-        examples.append({"input_ids": ids, "labels": [IGNORE] * 4 + ids[4:]})
-    batch = pad_batch(examples)
-    assert batch["input_ids"].shape == batch["labels"].shape == (3, 30)
-    with torch.no_grad():
-        together = model(**batch, num_items_in_batch=1).loss
-        alone = sum(model(**pad_batch([example]), num_items_in_batch=1).loss for example in examples)
-    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
+LENGTHS = torch.randint(100, 2048, (1001,), generator=torch.Generator().manual_seed(0)).tolist()
+NOTHING = len(LENGTHS)
 
 
-def sampler(lengths, seed=1, epoch=0) -> LengthGroupedSampler:
-    return LengthGroupedSampler(lengths, batch_size=4, seed=seed, epoch=lambda: epoch)
+def order(per_pass=4, passes=2, seed=1, epoch=0) -> list[int]:
+    return list(StepSampler(LENGTHS, per_pass, passes, seed, epoch=lambda: epoch))
 
 
-def test_batches_hold_similar_lengths_and_every_conversation_once():
-    lengths = torch.randint(100, 2048, (1001,), generator=torch.Generator().manual_seed(0)).tolist()
-    order = list(sampler(lengths))
-    assert sorted(order) == list(range(1001)) and len(sampler(lengths)) == 1001
-    longest = [max(lengths[i] for i in order[start : start + 4]) for start in range(0, 1001, 4)]
-    assert 4 * sum(longest) < 1.05 * sum(lengths)  # a random order: 1.5 times
-    assert longest != sorted(longest) and longest != sorted(longest, reverse=True)
+def steps(indices: list[int], size: int) -> list[list[int]]:
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
-def test_without_lengths_the_order_is_random():
-    order = list(sampler([0] * 20))
-    assert order != sorted(order) == list(range(20))
+def test_an_epoch_holds_every_conversation_once_and_fills_its_last_step():
+    sampler = StepSampler(LENGTHS, 4, 2, seed=1, epoch=lambda: 0)
+    assert (sampler.steps, len(sampler)) == (126, 1008)
+    indices = order()
+    assert sorted(indices) == [*range(1001), *[NOTHING] * 7]
+    assert NOTHING not in indices[:1000]
+
+
+def test_steps_do_not_depend_on_how_they_are_shared():
+    whole = [sorted(step) for step in steps(order(per_pass=8, passes=1), 8)]
+    for per_pass, passes in ((4, 2), (2, 4), (1, 8)):
+        assert [sorted(step) for step in steps(order(per_pass, passes), 8)] == whole
+
+
+def test_the_passes_of_a_step_have_about_as_many_tokens():
+    tokens = torch.tensor([sum(LENGTHS[i] for i in part) for part in steps(order(4, 4)[:992], 4)]).view(-1, 4)
+    assert (tokens.max(1).values / tokens.float().mean(1)).mean() < 1.1  # dealt at random: 1.27
 
 
 def test_order_depends_on_seed_and_epoch_alone():
-    lengths = list(range(50))
-    assert list(sampler(lengths)) == list(sampler(lengths))
-    assert list(sampler(lengths)) != list(sampler(lengths, seed=2))
-    assert list(sampler(lengths)) != list(sampler(lengths, epoch=1))
+    assert order() == order()
+    assert order() != order(seed=2)
+    assert order() != order(epoch=1)

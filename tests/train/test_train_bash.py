@@ -1,7 +1,9 @@
 """Training runs on a small random model: the seed's command, death and resumption, refused folders."""
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,13 +14,15 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftConfig, PeftModel
+from safetensors.torch import load_file
+from tests.conftest import ROOT
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.conftest import ROOT
 from tests.train.test_arguments import seed_flags
 from train.chat_templates import get_template
-from train.sft_data import encode_conversations, read_conversations
-from train.sft_trainer import pad_batch
+from train.encoding import IGNORE, encode_conversations
+from train.sft_data import read_conversations
 from train.train_bash import main
 
 TURNS = [
@@ -96,41 +100,71 @@ def test_the_seeds_command_trains_an_adapter_that_peft_loads(base_model, data_di
     base = AutoModelForCausalLM.from_pretrained(config.base_model_name_or_path)
     conversations = read_conversations([data_dir / "mugs.json"], None)
     tokenizer = AutoTokenizer.from_pretrained(adapter)
-    batch = pad_batch(encode_conversations(conversations, tokenizer, get_template("mistral"), 2048)[0])
+    examples, _ = encode_conversations(conversations, tokenizer, get_template("mistral"), 2048)
+    ids, labels = (
+        pad_sequence([torch.tensor(e[name]).long() for e in examples], batch_first=True, padding_value=IGNORE)
+        for name in ("input_ids", "labels")
+    )
     with torch.no_grad():
-        before = base(**batch).loss
-        assert PeftModel.from_pretrained(base, adapter)(**batch).loss < before - 1e-3
+        before = base(input_ids=ids.clamp(min=0), labels=labels).loss
+        assert (
+            PeftModel.from_pretrained(base, adapter)(input_ids=ids.clamp(min=0), labels=labels).loss
+            < before - 1e-3
+        )
 
     assert list(losses(adapter)) == list(range(1, 13))  # 32 conversations in batches of 4 x 2, three times
     assert (adapter / "training_loss.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads((adapter / "train_results.json").read_text())["conversations"] == 32
+    results = json.loads((adapter / "train_results.json").read_text())
+    assert results["conversations"] == 32 and results["tokens_per_second"] > 0
+    card = (adapter / "README.md").read_text()
+    digest = hashlib.sha256((data_dir / "mugs.json").read_bytes()).hexdigest()
+    for fact in (
+        "base_model: base",
+        digest,
+        "| learning_rate | 0.0001 |",
+        "train/train_bash.py --ddp_timeout",
+    ):
+        assert fact in card
+
+
+def kill_once(argv: list[str], there: Path) -> None:
+    """Start the training in a process of its own and kill it when ``there`` exists."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train" / "train_bash.py"), *argv],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.time() + 120
+    while not there.exists() and process.poll() is None and time.time() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    one, other = load_file(one / "adapter_model.safetensors"), load_file(other / "adapter_model.safetensors")
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_killed_run_goes_on_where_it_was(base_model, data_dir, tmp_path, monkeypatch, capsys):
+    torch.set_num_threads(1)  # as in the processes that are killed
     train(monkeypatch, flags(base_model, data_dir, tmp_path / "whole"))
     whole = losses(tmp_path / "whole")
 
     killed = tmp_path / "killed"
     argv = flags(base_model, data_dir, killed)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train" / "train_bash.py"), *argv],
-        env=environment,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.time() + 120
-    while not (killed / "checkpoint-12" / "trainer_state.json").exists() and time.time() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_once(argv, killed / "trainer_log.jsonl")  # before there is any checkpoint
+    kill_once(argv, killed / "checkpoint-12" / "files.json")
     assert not (killed / "train_results.json").exists()
-    (killed / "checkpoint-40").mkdir()  # died while writing this one
-    (killed / "checkpoint-40" / "adapter_config.json").write_text("{")
+    cut_off = killed / "checkpoint-44"  # died while writing this one
+    shutil.copytree(tmp_path / "whole" / cut_off.name, cut_off)
+    os.truncate(cut_off / "optimizer.pt", 100)
 
     train(monkeypatch, argv)
     resumed = losses(killed)
     assert list(resumed) == list(whole) == list(range(1, 49))
-    assert [resumed[step] for step in resumed] == pytest.approx([whole[step] for step in whole], abs=1e-3)
+    assert resumed == whole
+    assert same_weights(killed, tmp_path / "whole")
 
     stamp = (killed / "adapter_model.safetensors").stat().st_mtime_ns
     train(monkeypatch, argv)  # finished: left alone
@@ -143,6 +177,101 @@ def test_a_killed_run_goes_on_where_it_was(base_model, data_dir, tmp_path, monke
     train(monkeypatch, argv + ["--max_steps", "2", "--overwrite_output_dir"])
     assert list(losses(killed)) == [1, 2]
     assert [path.name for path in killed.glob("checkpoint-*")] == ["checkpoint-2"]
+
+
+def test_two_processes_train_what_one_trains(base_model, data_dir, tmp_path, monkeypatch):
+    # 30 conversations in steps of 8: the last step of an epoch is a short one
+    settings = dict(lora_dropout=0, num_train_epochs=2, max_samples=30, save_steps=100)
+    one = flags(base_model, data_dir, tmp_path / "one", **settings, gradient_accumulation_steps=4)
+    two = flags(base_model, data_dir, tmp_path / "two", **settings, gradient_accumulation_steps=2)
+    train(monkeypatch, one)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [str(ROOT / "train" / "train_bash.py"), *two, "--use_cpu", "--ddp_backend", "gloo"]
+    done = subprocess.run(
+        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
+    assert len(losses(tmp_path / "two")) == 8
+    ours, theirs = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "two"))
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-4)
+
+
+def test_recomputing_activations_changes_nothing(base_model, data_dir, tmp_path, monkeypatch):
+    for name, checkpointing in (("plain", False), ("recomputed", True)):
+        argv = flags(base_model, data_dir, tmp_path / name, max_steps=2, gradient_checkpointing=checkpointing)
+        train(monkeypatch, argv)
+    assert losses(tmp_path / "plain") == losses(tmp_path / "recomputed")
+    assert same_weights(tmp_path / "plain", tmp_path / "recomputed")
+
+
+def test_bfloat16_trains_float32_adapters(base_model, data_dir, tmp_path, monkeypatch):
+    train(monkeypatch, flags(base_model, data_dir, tmp_path / "half", max_steps=2, bf16=True))
+    train(monkeypatch, flags(base_model, data_dir, tmp_path / "single", max_steps=2))
+    assert losses(tmp_path / "half") == pytest.approx(losses(tmp_path / "single"), rel=0.01)
+    weights = load_file(tmp_path / "half" / "adapter_model.safetensors")
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_records(
+    base_model, data_dir, tmp_path, monkeypatch, capsys
+):
+    path = data_dir / "mugs.json"
+    records = json.loads(path.read_text())
+    records[20]["id"] = "the bad one"
+    records[20]["conversations"][2]["value"] += " §"  # no other record has its tokens
+    path.write_text(json.dumps(records))
+    model, tokenizer = (
+        AutoModelForCausalLM.from_pretrained(base_model),
+        AutoTokenizer.from_pretrained(base_model),
+    )
+    with torch.no_grad():
+        model.model.embed_tokens.weight[tokenizer("§")["input_ids"][-1]] = float("nan")
+    model.save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    argv = flags(tmp_path / "base", data_dir, tmp_path / "out", per_device_train_batch_size=1)
+    error = refused(monkeypatch, capsys, argv)
+    assert re.search(
+        r"the loss is nan in step \d+, on these records: .*mugs.json: record 20 \(the bad one\)\n", error
+    )
+    assert not (tmp_path / "out" / "train_results.json").exists()
+
+
+def test_a_merged_model_answers_like_the_base_with_its_adapter(
+    base_model, data_dir, tmp_path, monkeypatch, capsys
+):
+    argv = flags(base_model, data_dir, tmp_path / "out", max_steps=3, learning_rate=0.1)
+    train(monkeypatch, [*argv, "--export_dir", str(tmp_path / "merged")])
+    alone = ["--adapter_name_or_path", str(tmp_path / "out"), "--export_dir", str(tmp_path / "alone")]
+    train(monkeypatch, alone)
+    assert "a model of its own" in capsys.readouterr().out
+    ids = torch.arange(5, 60)[None]
+    base = AutoModelForCausalLM.from_pretrained(base_model)
+    with torch.no_grad():
+        before = base(ids).logits
+        adapted = PeftModel.from_pretrained(base, tmp_path / "out")(ids).logits
+        assert (adapted - before).abs().max() > 0.01
+        for folder in ("merged", "alone"):
+            merged = AutoModelForCausalLM.from_pretrained(tmp_path / folder)
+            torch.testing.assert_close(merged(ids).logits, adapted, rtol=1e-4, atol=1e-4)
+            assert AutoTokenizer.from_pretrained(tmp_path / folder)("Go.").input_ids
+    assert "no adapter_config.json" in refused(
+        monkeypatch, capsys, ["--adapter_name_or_path", str(data_dir), "--export_dir", str(tmp_path / "x")]
+    )
+    assert "--adapter_name_or_path is missing" in refused(
+        monkeypatch, capsys, ["--export_dir", str(tmp_path / "x")]
+    )
+
+
+def test_a_malformed_conversation_is_named_before_the_base_model_is_looked_for(
+    data_dir, tmp_path, monkeypatch, capsys
+):
+    records = json.loads((data_dir / "mugs.json").read_text())
+    records[7]["conversations"][3]["from"] = "robot"
+    (data_dir / "mugs.json").write_text(json.dumps(records))
+    message = refused(monkeypatch, capsys, flags("/no/base", data_dir, tmp_path / "out"))
+    assert 'mugs.json: record 7: conversations[3].from is not "gpt"' in message
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,8 @@ def test_no_controller(served):
 
 
 def test_configurations_load_and_bad_ones_say_what(served):
-    for name, template in (("fastchat", "mistral"), ("gemma", "gemma"), ("llama3", "llama3")):
+    names = {"fastchat": "mistral_v02", "mistral": "mistral", "gemma": "gemma", "llama3": "llama3"}
+    for name, template in names.items():
         config = read_json(ROOT / "configs" / "model" / f"{name}.json")
         assert load_agent(config, "agent_model").template.name == template
     with pytest.raises(InputError, match='"agent_class" is \'Nobody\''):

@@ -1,0 +1,100 @@
+"""The base model, its tokenizer, and the LoRA adapter that is trained on it."""
+
+from pathlib import Path
+
+import torch
+from eval_agent.errors import InputError
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from train.arguments import ModelArguments, SftArguments, warn
+from train.packing import attention_for
+
+
+def load_tokenizer(base: str) -> tuple[PreTrainedTokenizerBase, PretrainedConfig]:
+    """Tokenizer and configuration of the base model. Raises InputError where there is none."""
+    try:
+        return AutoTokenizer.from_pretrained(base), AutoConfig.from_pretrained(base)
+    except (OSError, ValueError) as error:
+        raise _no_model("--model_name_or_path", base, error) from None
+
+
+def within_context(longest: int, config: PretrainedConfig) -> int:
+    """``longest`` tokens, lowered to the context that the model was made for."""
+    context = config.get_text_config().max_position_embeddings
+    if context < longest:
+        warn(f"the model's context is {context} tokens: sequences are cut there, not at {longest}")
+    return min(context, longest)
+
+
+def load_lora_model(
+    model_args: ModelArguments, args: SftArguments, config: PretrainedConfig, cutoff_len: int
+) -> PeftModel:
+    """The frozen base model in the training's precision, with float32 LoRA adapters on it.
+
+    The adapters are new, or go on from ``adapter_name_or_path``. A base model in a local folder is
+    remembered by its absolute path, so that the adapter can be served from any working directory.
+    """
+    base = model_args.model_name_or_path
+    if Path(base).is_dir():
+        base = str(Path(base).resolve())
+        if "peft" in base:
+            warn(f'"{base}" has "peft" in it: the unmodified FastChat worker refuses such a base model')
+    dtype = torch.float16 if args.fp16 else torch.bfloat16 if args.bf16 else torch.float32
+    attention = attention_for(config, cutoff_len, half_precision=dtype != torch.float32)
+    set_seed(args.seed)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, attn_implementation=attention)
+    except (OSError, ValueError) as error:
+        raise _no_model("--model_name_or_path", base, error) from None
+    model.config.use_cache = False
+    if model_args.adapter_name_or_path:
+        return _load_adapter(model, model_args.adapter_name_or_path)
+    target = model_args.lora_target
+    lora = LoraConfig(
+        r=model_args.lora_rank,
+        lora_alpha=model_args.lora_alpha,
+        lora_dropout=model_args.lora_dropout,
+        target_modules="all-linear" if target == "all" else [name.strip() for name in target.split(",")],
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(model, lora)
+    except ValueError as error:
+        raise InputError(f'--lora_target "{target}": {error}') from None
+
+
+def merge_adapter(adapter: str, export_dir: str) -> None:
+    """Write the adapter's base model with the adapter added to its weights, and the tokenizer, as one model.
+
+    Raises InputError where ``adapter`` is no PEFT folder or its base model is not there.
+    """
+    if not (Path(adapter) / "adapter_config.json").is_file():
+        raise InputError(f"--adapter_name_or_path {adapter}: no adapter_config.json there")
+    base = LoraConfig.from_pretrained(adapter).base_model_name_or_path
+    try:
+        model = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
+    except (OSError, ValueError) as error:
+        raise _no_model(f"{adapter}/adapter_config.json: base_model_name_or_path", base, error) from None
+    merged = _load_adapter(model, adapter).merge_and_unload()
+    merged.save_pretrained(export_dir)
+    load_tokenizer(base)[0].save_pretrained(export_dir)
+    print(f"Merged {adapter} into {base}: a model of its own in {export_dir}")
+
+
+def _load_adapter(model, adapter: str) -> PeftModel:
+    try:
+        return PeftModel.from_pretrained(model, adapter, is_trainable=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _no_model("--adapter_name_or_path", adapter, error) from None
+
+
+def _no_model(flag: str, name: str, error: Exception) -> InputError:
+    return InputError(f'{flag} "{name}": {str(error).splitlines()[0]}')

@@ -1,0 +1,164 @@
+"""Checked conversations to token ids with a loss mask.
+
+The loss is on gpt turns and what ends each of them (Eq. 6-10). The "OK" that answers the instruction is a
+gpt turn like the others, as in LLaMA-Factory, unless the data marks it with ``"loss": false``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from eval_agent.errors import InputError
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from train.chat_templates import ChatTemplate
+from train.sft_data import Conversation
+
+IGNORE = -100  # label of a token without loss
+_BATCH = 64
+Spans = list[tuple[int, int]]
+
+
+@dataclass
+class EncodingReport:
+    """What became of the conversations; tokens are counted after cutting."""
+
+    conversations: int = 0
+    tokens: int = 0
+    trained_tokens: int = 0
+    cut: int = 0
+    skipped: int = 0
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.conversations} conversations, {self.tokens:,} tokens, {self.trained_tokens:,} with loss"
+        )
+        if self.cut:
+            text += f"; {self.cut} cut after the last turn that fits"
+        if self.skipped:
+            text += f"; {self.skipped} skipped because no reply to learn fits"
+        return text
+
+
+def encode_conversations(
+    conversations: list[Conversation],
+    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate,
+    cutoff_len: int,
+    train_on_prompt: bool = False,
+) -> tuple[list[dict], EncodingReport]:
+    """``[{"input_ids": int32 [T], "labels": int32 [T], "where": str}, ...]``, T <= cutoff_len.
+
+    Labels are -100 outside what is learnt. A conversation over ``cutoff_len`` ends after the last reply
+    that fits whole; one without any reply to learn before that is skipped. Raises InputError where nothing
+    is left, and for a template that is tokenised whole where a token reaches across the start or end of a
+    reply.
+    """
+    report, examples = EncodingReport(), []
+    for start in tqdm(range(0, len(conversations), _BATCH), desc="Tokenizing", unit="batch", leave=False):
+        batch = conversations[start : start + _BATCH]
+        for conversation, (ids, replies) in zip(batch, token_spans(batch, tokenizer, template)):
+            learnt = [turn.get("loss", True) for turn in conversation.turns[1::2]]
+            example = _example(ids, replies, learnt, cutoff_len, train_on_prompt)
+            if example is None:
+                report.skipped += 1
+                continue
+            report.conversations += 1
+            report.cut += len(example["input_ids"]) < len(ids)
+            report.tokens += len(example["input_ids"])
+            report.trained_tokens += int((example["labels"] != IGNORE).sum())
+            examples.append({**example, "where": conversation.where})
+    if not examples:
+        raise InputError(f"no conversation's first reply fits into {cutoff_len} tokens: raise --cutoff_len")
+    return examples, report
+
+
+def served_otherwise(
+    conversation: Conversation, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate
+) -> bool:
+    """Whether a server, which tokenises a prompt whole, reads other tokens than ``template`` trains on."""
+    [(ids, _)] = token_spans([conversation], tokenizer, template)
+    text, _ = _text_and_replies(conversation.turns, template)
+    return tokenizer(text, verbose=False)["input_ids"] != ids
+
+
+def token_spans(
+    batch: list[Conversation], tokenizer: PreTrainedTokenizerBase, template: ChatTemplate
+) -> Iterator[tuple[list[int], Spans]]:
+    """Of each conversation its token ids, BOS in front, and the token span ``[first, end)`` of each reply."""
+    if not tokenizer.is_fast:
+        raise InputError("the base model has no fast tokenizer (tokenizer.json), which training needs")
+    return (_encode_whole if template.whole else _encode_turns)(batch, tokenizer, template)
+
+
+def _encode_turns(
+    batch: list[Conversation], tokenizer: PreTrainedTokenizerBase, template: ChatTemplate
+) -> Iterator[tuple[list[int], Spans]]:
+    """Each turn tokenised by itself."""
+    pieces = []
+    for conversation in batch:
+        for human, gpt in zip(conversation.turns[::2], conversation.turns[1::2]):
+            pieces += [template.user_turn(human["value"]), template.reply_turn(gpt["value"])]
+    encoded = iter(tokenizer(pieces, add_special_tokens=False, verbose=False)["input_ids"])
+    bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    for conversation in batch:
+        turns = [next(encoded) for _ in conversation.turns]
+        ends = list(accumulate((len(turn) for turn in turns), initial=len(bos)))
+        yield bos + [token for turn in turns for token in turn], list(zip(ends[1::2], ends[2::2]))
+
+
+def _encode_whole(
+    batch: list[Conversation], tokenizer: PreTrainedTokenizerBase, template: ChatTemplate
+) -> Iterator[tuple[list[int], Spans]]:
+    """Each conversation tokenised as one text, as a server does."""
+    texts = [_text_and_replies(conversation.turns, template) for conversation in batch]
+    encoded = tokenizer([text for text, _ in texts], return_offsets_mapping=True, verbose=False)
+    for conversation, (_, spans), ids, offsets in zip(
+        batch, texts, encoded["input_ids"], encoded["offset_mapping"]
+    ):
+        yield ids, _to_tokens(np.array(offsets), spans, conversation.where)
+
+
+def _text_and_replies(turns: list[dict], template: ChatTemplate) -> tuple[str, Spans]:
+    """The rendered text and the character span of each reply, from the prompt's end through its own."""
+    text, spans = "", []
+    for human, gpt in zip(turns[::2], turns[1::2]):
+        text += template.user_turn(human["value"])
+        reply = template.reply_turn(gpt["value"])
+        spans.append((len(text), len(text) + len(reply)))
+        text += reply
+    return text, spans
+
+
+def _to_tokens(offsets: np.ndarray, spans: Spans, where: str) -> Spans:
+    """Token spans ``[first, end)`` of the character spans; ``offsets`` [T, 2] are the tokens' characters."""
+    starts, ends = offsets.T
+    edges = np.array(spans)
+    found = np.searchsorted(starts, edges)
+    for turn, (first, end) in enumerate(found):
+        if ends[first - 1] > edges[turn, 0] or ends[end - 1] > edges[turn, 1]:
+            raise InputError(
+                f"{where}: conversations[{2 * turn + 1}].value: one token holds an end of this reply and "
+                "text beside it; remove white space at the start of the reply"
+            )
+    return [(int(first), int(end)) for first, end in found]
+
+
+def _example(
+    ids: list[int], replies: Spans, learnt: list[bool], cutoff_len: int, train_on_prompt: bool
+) -> dict[str, np.ndarray] | None:
+    fitting = [(span, loss) for span, loss in zip(replies, learnt) if span[1] <= cutoff_len]
+    if not any(loss for _, loss in fitting):
+        return None
+    if len(ids) > cutoff_len:
+        ids = ids[: fitting[-1][0][1]]
+    input_ids = np.array(ids, dtype=np.int32)
+    if train_on_prompt:
+        return {"input_ids": input_ids, "labels": input_ids.copy()}
+    labels = np.full_like(input_ids, IGNORE)
+    for (first, end), loss in fitting:
+        if loss:
+            labels[first:end] = input_ids[first:end]
+    return {"input_ids": input_ids, "labels": labels}
