@@ -173,7 +173,7 @@ class Ours:
         self.counts = [0, 0]
 
     def play(self, episode: dict) -> dict:
-        agent, world = (CountingAgent(name, self.controller, "mistral") for name in (AGENT, WORLD))
+        agent, world = (CountingAgent(name, self.controller, "mistral_v02") for name in (AGENT, WORLD))
         config, planner = self.config, self.config["planner"]
         result = run_episode(
             ReplayEnv(episode), Task("recorded", "recorded"), "dev",
@@ -200,7 +200,7 @@ class Released:
     """The released code's calls to stock workers, for the steps of an episode that ours has played."""
 
     def __init__(self, controller: str):
-        self.agent, self.world = (FastChatAgent(f"stock_{name}", controller, "mistral") for name in (AGENT, WORLD))
+        self.agent, self.world = (FastChatAgent(f"stock_{name}", controller, "mistral_v02") for name in (AGENT, WORLD))
 
     def ask(self, model: FastChatAgent, messages: list[dict], stop: list[str], limit: int, **more) -> str:
         request = {"prompt": model.template.render(messages), "temperature": 0.0, "max_new_tokens": limit,
@@ -258,8 +258,8 @@ def _messages(conversation: list[dict]) -> list[dict]:
 
 def growth(controller: str, episode: dict, lengths: list[int]) -> dict[int, float]:
     """Seconds of one more planned step's model calls for our worker after so many tokens of history."""
-    agent = CountingAgent(AGENT, controller, "mistral")
-    world = CountingAgent(WORLD, controller, "mistral")
+    agent = CountingAgent(AGENT, controller, "mistral_v02")
+    world = CountingAgent(WORLD, controller, "mistral_v02")
     seconds, messages = {}, []
     verbs = [f" {verb}" for verb in load_task_config("alfworld", "configs/task")["planner"]["verbs"]]
     for length in lengths:
