@@ -21,6 +21,7 @@ from pathlib import Path
 
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_records, write_json, write_text
+from eval_agent.flags import positive
 from eval_agent.knowledge.journal import Journal
 from eval_agent.knowledge.synthesis import (
     GENS, TASKS, Knowledge, Synthesizer, add_knowledge, check_pairs, load_synthesizer,
@@ -46,13 +47,6 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one answer (%(default)s)")
     return parser.parse_args()
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("expected a positive whole number")
-    return number
 
 
 @exit_on_input_error
@@ -87,9 +81,10 @@ def _write_rejects(result: Knowledge, path: Path) -> None:
 def _report(args: argparse.Namespace, total: int, result: Knowledge, synthesizer: Synthesizer) -> None:
     print(f"{args.gen} of {len(result.pairs)} of {total} pairs written to {args.output_path}: {result.made} "
           f"answers made now, {result.kept} from before")
-    asked = result.made + synthesizer.malformed
     if synthesizer.malformed:
-        print(f"asked again because malformed: {synthesizer.malformed} of {asked + len(result.rejects)} answers")
+        answers = result.made + synthesizer.malformed + len(result.rejects)
+        print(f"asked again because malformed: {synthesizer.malformed} of {answers} answers "
+              f"({synthesizer.malformed / answers:.1%})")
     if result.rejects:
         print(f"{len(result.rejects)} records stayed without, see {args.output_path}.rejects.jsonl; the same "
               "command asks for these only")

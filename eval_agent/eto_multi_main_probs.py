@@ -16,6 +16,7 @@ from pathlib import Path
 from eval_agent.config import find_config, load_model_config, load_task_config
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.evaluation import Evaluation
+from eval_agent.flags import positive
 from eval_agent.tasks import canonical_split
 
 
@@ -33,20 +34,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--agent_path", default="configs/model", help="folder of model configs")
     parser.add_argument("--output_dir", default="outputs")
     parser.add_argument("--override", action="store_true", help="play the tasks again that have a result")
-    parser.add_argument("--limit", type=_positive, help="so many tasks, evenly of each type")
-    parser.add_argument("--num_workers", type=_positive, default=1, help="episodes played side by side")
-    parser.add_argument("--part_num", type=_positive, default=1, help="split the tasks over so many machines")
+    parser.add_argument("--limit", type=positive, help="so many tasks, evenly of each type")
+    parser.add_argument("--num_workers", type=positive, default=1, help="episodes played side by side")
+    parser.add_argument("--part_num", type=positive, default=1, help="split the tasks over so many machines")
     parser.add_argument("--part_idx", type=int, default=0, help="this machine's part, from 0")
     parser.add_argument("--gamma", type=float, help="in place of the config's planner.gamma")
     parser.add_argument("--state_base", help="in place of the config's state_base.path")
     return parser.parse_args(argv)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("expected a positive whole number")
-    return number
 
 
 @exit_on_input_error

@@ -1,12 +1,30 @@
-"""A local endpoint that answers like a language model's, for the tests of knowledge synthesis."""
+"""Local endpoints that answer like a language model's."""
 
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+class JsonHandler(BaseHTTPRequestHandler):
+    """Takes and gives JSON, and logs nothing."""
+
+    def read(self) -> dict:
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def reply(self, status: int, body: dict) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
 class Endpoint(ThreadingHTTPServer):
-    """/v1/models and /v1/chat/completions; ``answer(messages)``: a text, or a (status, message) error.
+    """For knowledge synthesis: /v1/models and /v1/chat/completions; ``answer(messages)``: a text, or a (status, message) error.
 
     An answer of None drops the connection. ``most`` is the number of requests that were in flight at once.
     """
@@ -22,7 +40,7 @@ class Endpoint(ThreadingHTTPServer):
         self.address = f"http://127.0.0.1:{self.server_port}/v1"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(JsonHandler):
     server: Endpoint
 
     def do_GET(self):
@@ -31,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         assert self.path == "/v1/chat/completions"
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = self.read()
         with self.server.lock:
             self.server.requests.append(request)
             self.server.now += 1
@@ -47,14 +65,3 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(
             200, {"id": "x", "object": "chat.completion", "created": 0, "model": "tiny", "choices": [choice]}
         )
-
-    def reply(self, status: int, body: dict) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass

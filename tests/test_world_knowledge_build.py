@@ -101,7 +101,7 @@ def test_a_malformed_answer_is_asked_for_again(paths, build, serve, capsys):
     arguments = ("task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--concurrency", 1)
     assert build(*paths, *arguments) == 0
     assert [len(request["messages"]) for request in endpoint.requests] == [1, 3] * 2
-    assert "asked again because malformed: 2 of 4 answers" in capsys.readouterr().out
+    assert "asked again because malformed: 2 of 4 answers (50.0%)" in capsys.readouterr().out
 
 
 def test_records_that_stay_without_knowledge_are_rejected_and_the_others_written(paths, build, serve, capsys):

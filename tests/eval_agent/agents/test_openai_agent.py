@@ -3,12 +3,12 @@
 The endpoint is vLLM's protocol over a plain transformers model: vLLM itself needs a GPU.
 """
 
-import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 import torch
+from endpoint import JsonHandler
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from eval_agent.agents import ContextOverflow, FastChatAgent, ModelError, OpenAIAgent, load_agent
@@ -23,11 +23,11 @@ MESSAGES = [
 VERBS = [" go", " find", " hold", " put", " take", " open"]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(JsonHandler):
     model = tokenizer = None
 
     def do_POST(self):
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = self.read()
         if request["model"] != "base":
             return self.reply(404, {"error": {"message": f"The model {request['model']} does not exist."}})
         ids = self.tokenizer(request["prompt"]).input_ids
@@ -47,17 +47,6 @@ class Handler(BaseHTTPRequestHandler):
         logprobs = {"top_logprobs": top} if request.get("logprobs") else None
         choice = {"index": 0, "text": text, "finish_reason": "length", "logprobs": logprobs}
         self.reply(200, {"id": "x", "object": "text_completion", "created": 0, "model": "base", "choices": [choice]})
-
-    def reply(self, status: int, body: dict) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture(scope="module")
