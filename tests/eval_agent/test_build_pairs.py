@@ -57,6 +57,22 @@ def test_pairs_match_by_game_and_count_outcomes(tmp_path):
     assert [step.action for step in steps_of(rejected, "rejected")] == ["look", "look"]
 
 
+@pytest.mark.parametrize("name, task_id", [("webshop_1724", "webshop_1724"), (1724, "1724"), ("3-6_12", "3-6_12")])
+def test_pairs_match_by_id_where_there_are_no_games(tmp_path, name, task_id):
+    expert = {"id": name, "reward": 0.75, "conversations": turns("Instruction", "OK", "Task", "Action: click[buy now]")}
+    (tmp_path / "train").mkdir()
+    meta = {"task_id": task_id, "task_type": "buy", "steps": 2, "reward": 0.5, "finished": True, "success": False,
+            "invalid_actions": 0, "error": None}
+    episode = {"meta": meta, "conversations": turns(*EXPLORED)}
+    (tmp_path / "train" / f"{task_id}.json").write_text(json.dumps(episode))
+
+    (pair,), counts = build_pairs(write(tmp_path / "expert.json", [expert]), str(tmp_path / "train"))
+
+    assert counts == {"win": 1, "tie": 0, "lose": 0, "missing": 0}
+    assert pair["rejected"]["id"] == name and pair["rejected"]["reward"] == 0.5
+    assert pair["rejected"]["conversations"][-1]["from"] == "gpt"
+
+
 def test_empty_answers_are_left_out(tmp_path):
     experts = write(tmp_path / "expert.json", [expert("one")])
     explored(tmp_path, "one", conversations=turns(
