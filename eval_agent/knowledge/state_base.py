@@ -183,7 +183,7 @@ class _Group:
         if not size:
             return []
         _, found = self._index.search(query, min(n, size), params=parameters)
-        return [self.actions[row] for row in found[0]]
+        return [self.actions[row] for row in found[0].tolist()]
 
 
 def _without_argument(action: str) -> str:
