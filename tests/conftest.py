@@ -90,3 +90,12 @@ def alfworld_data() -> Path:
         data = Path(tempfile.gettempdir()) / "wkm-reference-data"
         subprocess.run([sys.executable, str(SHARED / "unpack.py"), str(data)], check=True, capture_output=True)
     return data
+
+
+@pytest.fixture(scope="session")
+def sciworld_indices() -> Path:
+    """Folder with ScienceWorld's published index files; skips where there are none."""
+    folder = Path(os.environ.get("SCIWORLD_INDICES", SHARED / "sciworld"))
+    if not (folder / "train_indices.json").is_file():
+        pytest.skip(f"no ScienceWorld index files at {folder} (bash scripts/download_data.sh sciworld)")
+    return folder

@@ -9,9 +9,14 @@ from dataclasses import dataclass, field
 from eval_agent.errors import InputError
 
 _TASK = re.compile(r"your task is to ([^.\n]*)", re.IGNORECASE)
+# what the simulator answers to an action that it does not know or cannot do (its first line)
 _IMPOSSIBLE = re.compile(
-    r"^(No known action|You can't|You cannot|It's not clear|I'm not sure|Unknown action|.* is not (?:moveable|movable)"
-    r"|.* can't be|.* cannot be|That .* (?:can't|cannot))", re.IGNORECASE,
+    r"^(?:No known action|Unknown action|You can't|Something can't|You must|Connections must|I'm not sure|It'?s not clear"
+    r"|That (?:can't|thing doesn't|object already|object does not|container is empty|is not|is already)"
+    r"|The door (?:is not open|doesn't))"
+    r"|^The .+ (?:isn't open, so|is empty, so|is not |can't be |does not contain|doesn't |aren't able|is already connected"
+    r"|appears broken)",
+    re.IGNORECASE,
 )
 _ROOM = re.compile(r"^This (?:room is called|outside location is called) (?:the )?([^.]+)\.")
 _WENT = re.compile(r"^You (?:move|teleport) to (?:the )?([^.]+)\.")
