@@ -29,7 +29,7 @@ from eval_agent.errors import InputError
 from eval_agent.tasks import Task, task_class
 
 _ROOT = Path(__file__).resolve().parents[2]
-_ERRORS = {error.__name__: error for error in (InputError, EnvError, ExpertFailed)}
+_ERRORS = {error.__name__: error for error in (InputError, EnvError, EnvLost, ExpertFailed)}
 _STARTS = 3  # of one episode
 _SECONDS_TO_LEAVE = 2.0
 Result = TypeVar("Result")
@@ -150,6 +150,8 @@ class ProcessEnv(BaseEnv):
             self._child.wait()
             raise self._gone(f"the env's process ended during {method}") from None
         if "error" in answer:
+            if answer["error"] == EnvLost.__name__:  # the child lives, but what it serves is gone
+                self.close()
             raise _ERRORS[answer["error"]](answer["message"])
         return answer["value"]
 

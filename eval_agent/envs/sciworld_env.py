@@ -5,9 +5,11 @@ action, which takes several times as long (tests/eval_agent/envs/test_sciworld_e
 """
 
 import os
+import subprocess
+from contextlib import contextmanager
 from importlib.util import find_spec
 
-from eval_agent.envs.base import BaseEnv, StepResult
+from eval_agent.envs.base import BaseEnv, EnvLost, StepResult
 from eval_agent.envs.java import find_java
 from eval_agent.envs.sciworld_expert import expert_actions
 from eval_agent.errors import InputError
@@ -77,16 +79,30 @@ class SciWorldEnv(BaseEnv):
         return rows, self._reward
 
     def _load(self, task: SciWorldTask, with_gold_path: bool) -> None:
-        server = self._client.server
-        error = server.load(task.task_type, task.variation, task.simplification, with_gold_path)
-        if error:
-            raise InputError(f"{task.task_id}: {error}")
-        server.reset()
+        with self._server_at_work() as server:
+            error = server.load(task.task_type, task.variation, task.simplification, with_gold_path)
+            if error:
+                raise InputError(f"{task.task_id}: {error}")
+            server.reset()
         self._reward = 0.0
         self._take("look around")  # as the package does: the score counts from here
 
     def _take(self, action: str) -> tuple[str, float, bool]:
         """(observation, score, completed); the score is at most 1, and -1 after a wrong focus."""
-        server = self._client.server
-        observation = server.step(action).strip()
-        return observation, round(server.getScore(), 2), server.getCompleted()
+        with self._server_at_work() as server:
+            observation = server.step(action).strip()
+            return observation, round(server.getScore(), 2), server.getCompleted()
+
+    @contextmanager
+    def _server_at_work(self):
+        """The server's interface; raises EnvLost where the server is gone."""
+        try:
+            yield self._client.server
+        except InputError:
+            raise
+        except Exception as error:
+            try:
+                self._java.wait(_SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                raise error from None
+            raise EnvLost(f"the simulator's Java server has ended (exit code {self._java.returncode})") from None
