@@ -32,11 +32,13 @@ class LaboratoryCorpus(Corpus):
         for record in records:
             kind = record["id"].partition("_")[0]
             self.episodes.setdefault(kind, []).append(steps_of(record, f"trajectory {record['id']}"))
+        # as much text of each task type: a short episode is drawn more often than a long one
+        self.weights = [1 / _mean_length(runs) for runs in self.episodes.values()]
         steps = [step for runs in self.episodes.values() for run in runs for step in run]
         self.picked = sorted({step.action for step in steps if step.action.startswith(("pick up", "open ", "move "))})
 
     def episode(self, rng: random.Random, told: bool, as_world_model: bool) -> tuple[str, str, list[Turn]]:
-        kind = rng.choice(list(self.episodes))
+        kind = rng.choices(list(self.episodes), self.weights)[0]
         steps, other = rng.choice(self.episodes[kind]), rng.choice(self.episodes[kind])
         true = as_world_model or rng.random() < _TRUE
         told_of = steps if true else _retold(other, steps[0].observation)
@@ -65,6 +67,10 @@ def _turn(state: Laboratory, task: str, action: str, observation: str, learn: bo
     turn = Turn(state_knowledge_in(state), reply, observation, learn)
     state.update(action, observation)
     return turn
+
+
+def _mean_length(runs: list[list[Step]]) -> float:
+    return sum(len(step.observation) + len(step.reply) for run in runs for step in run) / len(runs)
 
 
 def _retold(steps: list[Step], task: str) -> list[Step]:
