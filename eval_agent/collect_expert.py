@@ -20,8 +20,8 @@ from eval_agent.envs import BaseEnv, ExpertFailed, ProcessEnv, with_restarts
 from eval_agent.envs.pool import run_in_envs
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_records, write_json
-from eval_agent.knowledge.journal import Journal
 from eval_agent.knowledge import sciworld_thoughts, thoughts
+from eval_agent.knowledge.journal import Journal
 from eval_agent.tasks import Task, choose_evenly, load_tasks
 from eval_agent.trajectory import ACTION, OBSERVATION, Step, action_of, record_key, steps_of
 
@@ -108,10 +108,11 @@ def collect(jobs: list[Job], config: dict, output_path: Path, num_workers: int) 
     Raises InputError where nothing is kept.
     """
     instruction = read_instruction(config["agent"]["instruction"])
-    ProcessEnv(config["env"]).check()
     limits = {job.key: max_steps_of(config["env"], job.task) for job in jobs}
     journal = Journal(output_path.with_name(output_path.name + ".journal.jsonl"))
     missing = [job for job in jobs if journal.get(job.key) is None]
+    if missing:
+        ProcessEnv(config["env"]).check()
 
     def work(env: BaseEnv, job: Job) -> dict:
         return with_restarts(lambda: play(env, job, limits[job.key]))

@@ -68,12 +68,13 @@ class Evaluation:
         settings = self.settings()
         index, parts = part
         tasks = choose_evenly(load_tasks(self.task_config, self.split), limit)[index::parts]
-        ProcessEnv(self.task_config["env"]).check()  # starts nothing; a wrong class or a missing program shows here
+        env = ProcessEnv(self.task_config["env"])  # starts nothing yet; a wrong class shows here
         limits = {task: max_steps_of(self.task_config["env"], task) for task in tasks}
         if not override:
             check_run(self.folder, settings)
         pending = [task for task in tasks if override or not is_finished(self.folder, task.task_id)]
         if pending:
+            env.check()
             models = self._load_models()
             if override:
                 clear_run(self.folder, settings, [task.task_id for task in tasks])
@@ -122,7 +123,7 @@ class Evaluation:
 
     def _play(self, pending: list[Task], limits: dict[Task, int], models: "_Models", num_workers: int,
               total: int) -> None:
-        """Play ``pending`` of ``total`` tasks within their step limits; each episode's file is there as soon as it has ended."""
+        """Play ``pending`` of ``total`` tasks; each episode's file is there as soon as it has ended."""
         split, env_config = canonical_split(self.split), self.task_config["env"]
 
         def play(env: ProcessEnv, task: Task) -> dict:

@@ -5,7 +5,6 @@ import threading
 from pathlib import Path
 
 import pytest
-
 from endpoint import Endpoint
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,7 +1,7 @@
 """ScienceWorld's simulator (scienceworld 1.2) as an env: a Java server on free ports, beside this process.
 
 Each step asks the server only for the answer and the score; the package's own ``step`` also lists every valid
-action, which takes several times as long (tests/eval_agent/envs/test_sciworld_env.py compares both).
+action, which takes most of its time and which nobody reads here.
 """
 
 import os

@@ -11,11 +11,11 @@ from eval_agent.errors import InputError
 _TASK = re.compile(r"your task is to ([^.\n]*)", re.IGNORECASE)
 # what the simulator answers to an action that it does not know or cannot do (its first line)
 _IMPOSSIBLE = re.compile(
-    r"^(?:No known action|Unknown action|You can't|Something can't|You must|Connections must|I'm not sure|It'?s not clear"
-    r"|That (?:can't|thing doesn't|object already|object does not|container is empty|is not|is already)"
+    r"^(?:No known action|Unknown action|You can't|Something can't|You must|Connections must|I'm not sure"
+    r"|It'?s not clear|That (?:can't|thing doesn't|object already|object does not|container is empty|is not|is already)"
     r"|The door (?:is not open|doesn't))"
-    r"|^The .+ (?:isn't open, so|is empty, so|is not |can't be |does not contain|doesn't |aren't able|is already connected"
-    r"|appears broken)",
+    r"|^The .+ (?:isn't open, so|is empty, so|is not |can't be |does not contain|doesn't |aren't able"
+    r"|is already connected|appears broken)",
     re.IGNORECASE,
 )
 _ROOM = re.compile(r"^This (?:room is called|outside location is called) (?:the )?([^.]+)\.")

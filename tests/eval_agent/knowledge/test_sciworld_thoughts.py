@@ -5,14 +5,15 @@ import pytest
 from eval_agent.errors import InputError
 from eval_agent.knowledge.sciworld_thoughts import thought
 
-CONDUCT = ("Task Description:\nYour task is to determine if unknown substance G is electrically conductive. First, focus on "
-           "the unknown substance G. If it is electrically conductive, place it in the yellow box. If it is electrically "
-           "nonconductive, place it in the orange box.")
-MEASURE = ("Task Description:\nYour task is to measure the temperature of unknown substance B, which is located around the "
-           "living room. First, focus on the thermometer. If the unknown substance B temperature is above 50.0 degrees "
+CONDUCT = ("Task Description:\nYour task is to determine if unknown substance G is electrically conductive. First, "
+           "focus on the unknown substance G. If it is electrically conductive, place it in the yellow box. If it is "
+           "electrically nonconductive, place it in the orange box.")
+MEASURE = ("Task Description:\nYour task is to measure the temperature of unknown substance B, which is located "
+           "around the living room. First, focus on the thermometer. If the unknown substance B temperature is above 50.0 degrees "
            "celsius, place it in the green box. If the unknown substance B temperature is below 50.0 degrees celsius, "
            "place it in the blue box. The boxes are located around the bedroom.")
-PAINT = "Task Description:\nYour task is to use chemistry to create orange paint. When you are done, focus on the orange paint."
+PAINT = ("Task Description:\nYour task is to use chemistry to create orange paint. When you are done, focus on the "
+         "orange paint.")
 CIRCUIT = [
     ("connect battery anode to red wire terminal 1", "anode on battery is now connected to terminal 1 on red wire"),
     ("connect red wire terminal 2 to cathode in blue light bulb",
@@ -22,7 +23,7 @@ CIRCUIT = [
 
 
 def workshop(state: str) -> tuple[str, str]:
-    return "look around", f"This room is called the workshop. In it, you see: \n\ta blue light bulb, which is {state}\n"
+    return "look around", f"This room is called the workshop. In it, you see: \n\ta blue light bulb, which is {state}"
 
 
 @pytest.mark.parametrize("task, history, action, expected", [
@@ -32,7 +33,7 @@ def workshop(state: str) -> tuple[str, str]:
      "I am in the kitchen. I look at what is here."),
     (MEASURE, [], "use thermometer in inventory on unknown substance B in inventory",
      "I measure the temperature of the unknown substance B."),
-    (MEASURE, [("use thermometer on unknown substance B", "the thermometer measures a temperature of 9 degrees celsius")],
+    (MEASURE, [("use thermometer on substance B", "the thermometer measures a temperature of 9 degrees celsius")],
      "move unknown substance B in inventory to blue box",
      "It has 9 degrees celsius, which is below 50.0. The unknown substance B has to go to the blue box."),
     (CONDUCT, CIRCUIT, "look around", "I wait and see what has changed."),

@@ -6,8 +6,8 @@ import pytest
 
 from train.tiny_base.laboratory_corpus import UNKNOWN, LaboratoryCorpus
 
-TASK = ("Task Description:\nYour task is to find a(n) plant. First, focus on the thing. Then, move it to the {} box in the "
-        "kitchen.")
+TASK = ("Task Description:\nYour task is to find a(n) plant. First, focus on the thing. Then, move it to the {} box "
+        "in the kitchen.")
 
 
 def record(number: int, box: str) -> dict:
