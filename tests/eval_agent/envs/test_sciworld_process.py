@@ -56,7 +56,7 @@ def java_of(pid: int) -> psutil.Process:
     return java
 
 
-def gone(process: psutil.Process, seconds: float = 10) -> bool:
+def gone(process: psutil.Process, seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
