@@ -15,17 +15,19 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from eval_agent.config import load_task_config, read_instruction
-from eval_agent.envs import BaseEnv, ExpertFailed
+from eval_agent.config import load_task_config, max_steps_of, read_instruction
+from eval_agent.envs import BaseEnv, ExpertFailed, ProcessEnv, with_restarts
 from eval_agent.envs.pool import run_in_envs
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_records, write_json
+from eval_agent.knowledge import sciworld_thoughts, thoughts
 from eval_agent.knowledge.journal import Journal
-from eval_agent.knowledge.thoughts import thought
 from eval_agent.tasks import Task, choose_evenly, load_tasks
 from eval_agent.trajectory import ACTION, OBSERVATION, Step, action_of, record_key, steps_of
 
 CONFIGS = Path("configs/task")
+_THOUGHTS = {"AlfWorldTask": thoughts.thought, "SciWorldTask": sciworld_thoughts.thought}
+_TRIES = 3  # of a replay: in ScienceWorld some things happen by chance
 _PUBLISHED = "for example data/alfworld_sft.json of the Hugging Face dataset agent-eto/eto-sft-trajectory"
 
 
@@ -54,15 +56,15 @@ def play(env: BaseEnv, job: Job, max_steps: int) -> dict:
         actions = [step.action for step in job.steps] if given else env.expert(job.task, max_steps)
     except ExpertFailed as error:
         return {"dropped": str(error)}
-    text = env.reset(job.task)
-    steps = []
-    for action in actions[:max_steps]:
-        result = env.step(action)
-        steps.append([action, result.observation])
-        if result.done:
-            break
-    if steps and result.success:
-        return {"task": text, "steps": steps}
+    for _ in range(_TRIES):
+        text, steps = env.reset(job.task), []
+        for action in actions[:max_steps]:
+            result = env.step(action)
+            steps.append([action, result.observation])
+            if result.done:
+                break
+        if steps and result.success:
+            return {"task": text, "steps": steps}
     too_long = len(actions) > max_steps
     return {"dropped": f"longer than {max_steps} steps" if too_long else "its actions do not win"}
 
@@ -77,6 +79,7 @@ def trajectory(job: Job, episode: dict, instruction: str) -> dict:
         reply = job.steps[number].reply if job.steps else ""
         if action_of(reply) is None:
             history = [tuple(step) for step in episode["steps"][:number]]
+            thought = _THOUGHTS[type(job.task).__name__]
             reply = f"Thought: {thought(episode['task'], history, action)}\n{ACTION} {action}"
         turns += [("gpt", reply), ("human", OBSERVATION + observation)]
     return {
@@ -105,10 +108,16 @@ def collect(jobs: list[Job], config: dict, output_path: Path, num_workers: int) 
     Raises InputError where nothing is kept.
     """
     instruction = read_instruction(config["agent"]["instruction"])
-    max_steps = config["env"]["max_steps"]
+    limits = {job.key: max_steps_of(config["env"], job.task) for job in jobs}
     journal = Journal(output_path.with_name(output_path.name + ".journal.jsonl"))
     missing = [job for job in jobs if journal.get(job.key) is None]
-    games = run_in_envs(config["env"], lambda env, job: play(env, job, max_steps), missing, num_workers)
+    if missing:
+        ProcessEnv(config["env"]).check()
+
+    def work(env: BaseEnv, job: Job) -> dict:
+        return with_restarts(lambda: play(env, job, limits[job.key]))
+
+    games = run_in_envs(config["env"], work, missing, num_workers)
     progress = tqdm(games, total=len(jobs), initial=len(jobs) - len(missing), desc="expert", unit="game")
     for job, episode in progress:
         journal.add(job.key, json.dumps(episode))

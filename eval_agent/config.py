@@ -7,6 +7,7 @@ from typing import Any
 from eval_agent.errors import InputError
 from eval_agent.files import read_json
 from eval_agent.knowledge.state_base import RULES
+from eval_agent.tasks.base import Task
 
 SCORES = ("first_token", "whole")
 
@@ -43,6 +44,19 @@ def find_config(name: str, folder: str | Path) -> Path:
         known = ", ".join(sorted(entry.stem for entry in path.parent.glob("*.json"))) or "none"
         raise InputError(f"{path}: no such config (configs in {path.parent}: {known})")
     return path
+
+
+def max_steps_of(env_config: dict, task: Task) -> int:
+    """The step limit of a task: ``max_steps`` is one number, or one for each task type.
+
+    Raises InputError where the task's type has none.
+    """
+    limit = env_config["max_steps"]
+    if isinstance(limit, dict):
+        if task.task_type not in limit:
+            raise InputError(f'env.max_steps of the task config has no entry "{task.task_type}"')
+        limit = limit[task.task_type]
+    return limit
 
 
 def read_instruction(path: str) -> str:
@@ -82,6 +96,13 @@ def _count(value: Any) -> str | None:
     return None if isinstance(value, int) and _is_number(value) and value > 0 else "a positive whole number"
 
 
+def _counts(value: Any) -> str | None:
+    """A count, or one for each task type."""
+    if isinstance(value, dict) and value:
+        return None if not any(map(_count, value.values())) else "a positive whole number for each task type"
+    return _count(value)
+
+
 def _temperature(value: Any) -> str | None:
     return None if _is_number(value) and value >= 0 else "a number of at least 0"
 
@@ -108,7 +129,7 @@ _TASK_FIELDS: dict[str, Check] = {
     "task.task_class": _text,
     "env": _mapping,
     "env.env_class": _text,
-    "env.max_steps": _count,
+    "env.max_steps": _counts,
     "agent.instruction": _text,
     "agent.temperature": _temperature,
     "agent.temperature_with_knowledge": _temperature,

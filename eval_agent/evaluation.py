@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from eval_agent.agents import CandidateScore, ModelError, load_agent
-from eval_agent.config import read_instruction
+from eval_agent.config import max_steps_of, read_instruction
 from eval_agent.envs import ProcessEnv
 from eval_agent.envs.pool import run_in_envs
 from eval_agent.errors import InputError
@@ -68,16 +68,18 @@ class Evaluation:
         settings = self.settings()
         index, parts = part
         tasks = choose_evenly(load_tasks(self.task_config, self.split), limit)[index::parts]
-        ProcessEnv(self.task_config["env"])  # starts nothing yet; a wrong class shows here
+        env = ProcessEnv(self.task_config["env"])  # starts nothing yet; a wrong class shows here
+        limits = {task: max_steps_of(self.task_config["env"], task) for task in tasks}
         if not override:
             check_run(self.folder, settings)
         pending = [task for task in tasks if override or not is_finished(self.folder, task.task_id)]
         if pending:
+            env.check()
             models = self._load_models()
             if override:
                 clear_run(self.folder, settings, [task.task_id for task in tasks])
             write_json(self.folder / RUN, settings)
-            self._play(pending, models, num_workers, len(tasks))
+            self._play(pending, limits, models, num_workers, len(tasks))
         episodes = read_episodes(self.folder)
         if parts > 1:
             mine = {task.task_id for task in tasks}
@@ -119,12 +121,13 @@ class Evaluation:
             print(f"note: verbs that begin with the same token have the same p_agent: {groups} "
                   '(planner.score "whole" tells them apart)')
 
-    def _play(self, pending: list[Task], models: "_Models", num_workers: int, total: int) -> None:
+    def _play(self, pending: list[Task], limits: dict[Task, int], models: "_Models", num_workers: int,
+              total: int) -> None:
         """Play ``pending`` of ``total`` tasks; each episode's file is there as soon as it has ended."""
         split, env_config = canonical_split(self.split), self.task_config["env"]
 
         def play(env: ProcessEnv, task: Task) -> dict:
-            result = run_episode(env, task, split, models.agent, models.world_model, env_config["max_steps"])
+            result = run_episode(env, task, split, models.agent, models.world_model, limits[task])
             write_json(episode_path(self.folder, task.task_id), result)
             return result["meta"]
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from eval_agent.agents.base import ContextOverflow, LMAgent
-from eval_agent.envs.base import BaseEnv
+from eval_agent.envs import BaseEnv, with_restarts
 from eval_agent.knowledge import planner
 from eval_agent.knowledge.state_base import FIRST_PRE_ACTION, StateBase
 from eval_agent.tasks.base import Task
@@ -51,12 +51,19 @@ def run_episode(env: BaseEnv, task: Task, split: str, agent: Agent, world_model:
     """Play ``task`` and give its result file's content; with ``world_model`` None the agent plays alone.
 
     Never raises for what goes wrong inside the episode: a full context of the agent ends it unsuccessfully,
-    anything technical leaves ``finished`` False with ``error`` set, to be tried again.
+    anything technical leaves ``finished`` False with ``error`` set, to be tried again. An episode whose env is
+    lost starts again in another one.
     """
     episode = _Episode(env, agent, world_model, max_steps)
     started, error = time.monotonic(), None
+
+    def play_afresh() -> str:
+        nonlocal episode
+        episode = _Episode(env, agent, world_model, max_steps)
+        return episode.play(task)
+
     try:
-        reason = episode.play(task)
+        reason = with_restarts(play_afresh)
     except ContextOverflow:
         reason = "context_overflow"
     except Exception as fault:  # one broken episode must not take the other ones with it

@@ -5,10 +5,14 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
 
-TASK=${TASK:-alfworld}                                       # whose prompts and rules
-EXP_CONFIG=${EXP_CONFIG:-alfworld_demo}                      # configs/task/*.json: games, planner, state base
+TASK=${TASK:-alfworld}                                       # whose prompts and rules; or sciworld
+case "$TASK" in
+    sciworld) demo_base=data/tiny-mistral-sciworld demo_out=outputs/quickstart-sciworld ;;
+    *) demo_base=data/tiny-mistral demo_out=outputs/quickstart ;;
+esac
+EXP_CONFIG=${EXP_CONFIG:-${TASK}_demo}                       # configs/task/*.json: games, planner, state base
 AGENT_CONFIG=${AGENT_CONFIG:-fastchat}                       # configs/model/*.json: controller, chat template
-BASE_MODEL=${BASE_MODEL:-data/tiny-mistral}                  # folder or hub name of the backbone
+BASE_MODEL=${BASE_MODEL:-$demo_base}                         # folder or hub name of the backbone
 RECIPE=${RECIPE:-configs/train/tiny_lora_sft.json}           # LoRA and optimiser values
 ACCELERATE=${ACCELERATE:-configs/accelerate/single_config.yaml}
 KNOWLEDGE_MODEL=${KNOWLEDGE_MODEL:-rules}                    # or a model of an OpenAI-compatible endpoint
@@ -16,7 +20,7 @@ TRAJECTORIES=${TRAJECTORIES:-}                               # published expert 
 TRAIN_LIMIT=${TRAIN_LIMIT:-}                                 # so many train games only
 DEVICE=${DEVICE:-$(command -v nvidia-smi > /dev/null && echo cuda || echo cpu)}
 NUM_WORKERS=${NUM_WORKERS:-4}                                # episodes side by side
-OUT=${OUT:-outputs/quickstart}
+OUT=${OUT:-$demo_out}
 STATE_BASE=${STATE_BASE:-$OUT/state_base}
 limit=${TRAIN_LIMIT:+--limit $TRAIN_LIMIT}
 

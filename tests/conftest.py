@@ -5,7 +5,6 @@ import threading
 from pathlib import Path
 
 import pytest
-
 from endpoint import Endpoint
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,3 +89,12 @@ def alfworld_data() -> Path:
         data = Path(tempfile.gettempdir()) / "wkm-reference-data"
         subprocess.run([sys.executable, str(SHARED / "unpack.py"), str(data)], check=True, capture_output=True)
     return data
+
+
+@pytest.fixture(scope="session")
+def sciworld_indices() -> Path:
+    """Folder with ScienceWorld's published index files; skips where there are none."""
+    folder = Path(os.environ.get("SCIWORLD_INDICES", SHARED / "sciworld"))
+    if not (folder / "train_indices.json").is_file():
+        pytest.skip(f"no ScienceWorld index files at {folder} (bash scripts/download_data.sh sciworld)")
+    return folder

@@ -1,6 +1,6 @@
 """Envs: benchmarks behind one interface, each in a child process of its own.
 
-``"env_class": "AlfWorldEnv"`` in configs/task/*.json is the class ``AlfWorldEnv`` of ``envs/alfworld.py``.
+``"env_class": "AlfWorldEnv"`` in configs/task/*.json is the class ``AlfWorldEnv`` of ``envs/alfworld_env.py``.
 Usage::
 
     with ProcessEnv(task_config["env"]) as env:
@@ -8,7 +8,7 @@ Usage::
         result = env.step("go to desk 1")
 """
 
-from eval_agent.envs.base import BaseEnv, EnvError, ExpertFailed, StepResult
-from eval_agent.envs.process import ProcessEnv
+from eval_agent.envs.base import BaseEnv, EnvError, EnvLost, ExpertFailed, StepResult
+from eval_agent.envs.process import ProcessEnv, with_restarts
 
-__all__ = ["BaseEnv", "EnvError", "ExpertFailed", "ProcessEnv", "StepResult"]
+__all__ = ["BaseEnv", "EnvError", "EnvLost", "ExpertFailed", "ProcessEnv", "StepResult", "with_restarts"]

@@ -10,6 +10,10 @@ class EnvError(Exception):
     """The env failed for a technical reason (never because of what the agent did)."""
 
 
+class EnvLost(EnvError):
+    """The env's process died or hung, and the episode with it; the next reset starts another process."""
+
+
 class ExpertFailed(EnvError):
     """The benchmark's expert does not solve the task; the env itself is well."""
 
@@ -30,6 +34,10 @@ class BaseEnv(ABC):
 
     It knows no step limit: ``max_steps`` is for the loop around it.
     """
+
+    @classmethod
+    def check_requirements(cls) -> None:
+        """Raises InputError, with what to do, where this machine lacks something that the benchmark needs."""
 
     @abstractmethod
     def reset(self, task: Task) -> str:

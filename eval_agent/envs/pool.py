@@ -17,8 +17,8 @@ def run_in_envs(
 ) -> Iterator[tuple[Item, Result]]:
     """``(item, work(env, item))`` as they finish, with ``num_workers`` envs.
 
-    The first exception of ``work`` ends it: what has not begun is dropped, the envs are closed. Raises
-    InputError for fewer than one worker.
+    The first exception of ``work`` ends it: what has not begun is dropped, the envs are closed. On Ctrl-C, or
+    when the caller wants no more, what runs is broken off too. Raises InputError for fewer than one worker.
     """
     if num_workers < 1:
         raise InputError(f"num_workers is {num_workers}, expected at least 1")
@@ -39,6 +39,10 @@ def run_in_envs(
         futures = {pool.submit(in_free_env, item): item for item in items}
         for future in as_completed(futures):
             yield futures[future], future.result()
+    except (KeyboardInterrupt, GeneratorExit):
+        for env in all_envs:
+            env.stop()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         for env in all_envs:

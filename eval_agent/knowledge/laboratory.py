@@ -9,16 +9,25 @@ from dataclasses import dataclass, field
 from eval_agent.errors import InputError
 
 _TASK = re.compile(r"your task is to ([^.\n]*)", re.IGNORECASE)
+# what the simulator answers to an action that it does not know or cannot do (its first line)
 _IMPOSSIBLE = re.compile(
-    r"^(No known action|You can't|You cannot|It's not clear|I'm not sure|Unknown action|.* is not (?:moveable|movable)"
-    r"|.* can't be|.* cannot be|That .* (?:can't|cannot))", re.IGNORECASE,
+    r"^(?:No known action|Unknown action|You can't|Something can't|You must|Connections must|I'm not sure"
+    r"|It'?s not clear|That (?:can't|thing doesn't|object already|object does not|container is empty|is not|is already)"
+    r"|The door (?:is not open|doesn't))"
+    r"|^The .+ (?:isn't open, so|is empty, so|is not |can't be |does not contain|doesn't |aren't able"
+    r"|is already connected|appears broken)",
+    re.IGNORECASE,
 )
 _ROOM = re.compile(r"^This (?:room is called|outside location is called) (?:the )?([^.]+)\.")
 _WENT = re.compile(r"^You (?:move|teleport) to (?:the )?([^.]+)\.")
-_MOVED = re.compile(r"^You move (?:the )?(.+) to (?:the )?([^.]+)\.")
+_MOVED = re.compile(r"^(?:\([^)]*\))?You move (?:the )?(.+) to (?:the )?([^.]+)\.")
 _FOCUSED = re.compile(r"^You focus on (?:the )?([^.]+)\.")
 _SWITCHED = re.compile(r"^The (.+) is (?:now |already )(activated|deactivated|open|closed)\.")
 _MEASURED = re.compile(r"^the thermometer measures a temperature of (-?[\d.]+ degrees celsius)", re.IGNORECASE)
+_LIT = re.compile(r"an? ([\w -]+?), which is on\b")
+_CONNECTED = re.compile(r"^(.+) on (.+?) is now connected to (.+) on (.+?)\.?$")
+_WAITED = re.compile(r"^You decide to wait for (\d+) iterations")
+_ASKED = re.compile(r"^Ambiguous request")
 _MIXED = re.compile(r"^(.+) mix to produce (.+?)\.")
 _READ = re.compile(r"^The (.+) reads:\s*(.+)", re.DOTALL)
 INVENTORY = "inventory"
@@ -44,11 +53,17 @@ class Laboratory:
     task: str
     place: str | None = None
     rooms: list[str] = field(default_factory=list)  # in the order of the first visit
+    looked_at: list[str] = field(default_factory=list)  # rooms that were looked at
     held: list[str] = field(default_factory=list)
     moved: dict[str, str] = field(default_factory=dict)  # thing -> where it was put
     focused: list[str] = field(default_factory=list)
     switched: dict[str, str] = field(default_factory=dict)  # device or door -> its state
     measured: dict[str, str] = field(default_factory=dict)
+    connected: list[str] = field(default_factory=list)  # things with a connection, the last one last
+    poured: list[str] = field(default_factory=list)  # what was poured and into what, in the agent's words
+    lit: list[str] = field(default_factory=list)  # devices that the last look around showed to be on
+    waited: int = 0  # moments, since something else was done
+    asked: str | None = None  # the ambiguous action that a number has to decide
     made: list[str] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
     failed: str | None = None  # the last action, where it was not possible
@@ -66,17 +81,29 @@ class Laboratory:
         """Take in what ``action`` brought to sight; a reply without recognisable effect changes nothing."""
         text = observation.strip()
         self.failed = action if impossible(text) else None
+        self.asked = action if _ASKED.match(text) else None
         self.reply = text.split("\n")[0]
         if self.failed:
             return
+        waited = _WAITED.match(text)
+        self.waited = self.waited + int(waited[1]) if waited else 0
         if found := _ROOM.match(text) or _WENT.match(text):
             self._enter(found[1])
+            if action.startswith("look"):
+                self.lit = _LIT.findall(text)
+                self.looked_at.append(found[1])
         elif found := _MOVED.match(text):
             self._move(found[1], found[2])
         elif found := _FOCUSED.match(text):
             self.focused.append(found[1])
         elif found := _SWITCHED.match(text):
-            self.switched[found[1]] = found[2]
+            if found[1] != "door":  # one of many
+                self.switched[found[1]] = found[2]
+        elif found := _CONNECTED.match(text):
+            for thing in (found[2], found[4]):
+                self.connected = [*(name for name in self.connected if name != thing), thing]
+        elif text.startswith("You pour "):
+            self.poured.append(action.removeprefix("pour "))
         elif found := _MEASURED.match(text):
             self.measured[action.rpartition(" on ")[2]] = found[1]
         elif found := _MIXED.match(text):

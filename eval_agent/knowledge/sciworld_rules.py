@@ -10,8 +10,9 @@ from eval_agent.knowledge.laboratory import Laboratory, impossible, parse_task
 from eval_agent.trajectory import Step
 
 malformed = 0  # as of any synthesizer: answers to ask for again
-_MOST_STEPS = 10  # of the workflow
+_MOST_STEPS = 16  # of the workflow
 _MOST_NAMED = 4
+_FOCUS = "focus on "
 # actions that only look, or that are repeated while one waits
 _ASIDE = re.compile(r"(look|inventory|task|wait|examine|open door|close door|\d+$)")
 
@@ -23,6 +24,8 @@ def task_knowledge(chosen: list[Step], rejected: list[Step]) -> str:
     """
     task = parse_task(chosen[0].observation)
     expert, explored = (Laboratory.after(chosen[0].observation, _history(steps)) for steps in (chosen, rejected))
+    if chosen[-1].action.startswith(_FOCUS):  # nothing was said to the last action any more
+        expert.focused.append(chosen[-1].action.removeprefix(_FOCUS))
     text = f"Task Knowledge: When you have to {task}, you should {_advice(expert)}."
     avoid = _mistakes(expert, explored, rejected)
     if avoid:
@@ -36,20 +39,33 @@ def state_knowledge(task: str, history: list[tuple[str, str]]) -> str:
 
     Raises InputError where the task is not worded as ScienceWorld's.
     """
-    state = Laboratory.after(task, history)
+    return state_knowledge_in(Laboratory.after(task, history))
+
+
+def state_knowledge_in(state: Laboratory) -> str:
+    """As :func:`state_knowledge`, from the state itself."""
     parts = [f"The task is to {state.task}."]
     if state.place:
         before = [room for room in state.rooms if room != state.place]
         seen = f", I have been in the {_several(before)}" if before else ""
-        parts.append(f"I am in the {state.place}{seen}.")
+        looked = " and have looked around" if state.place in state.looked_at else ""
+        parts.append(f"I am in the {state.place}{looked}{seen}.")
     parts.append(f"I hold the {_several(state.held)}." if state.held else "I hold nothing.")
     if state.focused:
         parts.append(f"I focused on the {_several(state.focused)}.")
     parts += [f"The {thing} is in the {place}." for thing, place in list(state.moved.items())[-2:]]
     parts += [f"The {device} is {mode}." for device, mode in list(state.switched.items())[-2:]]
     parts += [f"The {thing} measured {value}." for thing, value in list(state.measured.items())[-1:]]
+    parts += [f"I poured the {what}." for what in state.poured[-2:]]
+    if state.connected:
+        parts.append(f"The {_several(state.connected)} are connected.")
+    parts += [f"The {device} is on." for device in state.lit[-2:]]
+    if state.waited:
+        parts.append(f"I have waited for {state.waited} moments.")
     parts += [f"I made {thing}." for thing in state.made[-1:]]
     parts += [f"I read {text}." for text in state.read[-1:]]
+    if state.asked:
+        parts.append("I was asked which one I mean.")
     if state.failed:
         parts.append(f'My last action "{state.failed}" was not possible: {state.reply.rstrip(".")}.')
     return "State Knowledge: " + " ".join(" ".join(parts).split())

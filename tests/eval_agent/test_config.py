@@ -44,6 +44,7 @@ def test_flags_replace_values(tmp_path):
     ("planner.verbs", ["go", "go"], "list of different, non-empty verbs"),
     ("planner.score", "all", 'expected one of "first_token", "whole"'),
     ("env.max_steps", 0, "positive whole number"),
+    ("env.max_steps", {"boil": 100, "melt": "80"}, "positive whole number for each task type"),
     ("agent.temperature", "hot", "number of at least 0"),
 ])
 def test_a_bad_field_is_named_with_its_file(tmp_path, field, value, message):

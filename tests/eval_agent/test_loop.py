@@ -219,12 +219,29 @@ def test_a_technical_failure_keeps_its_own_reason(env, task, expert):
     assert meta["error"] == "ModelError: worker http://localhost:1 is gone"
 
 
-def test_a_killed_env_is_a_technical_failure(env, task, expert):
-    def killing(turn):
-        if turn == 1:
+def killing_at_turn_1(env, expert, times):
+    killed = []
+
+    def reply(turn):
+        if turn == 1 and len(killed) < times:
+            killed.append(env.pid)
             os.kill(env.pid, signal.SIGKILL)
         return thoughts(expert)[turn]
 
-    meta = play(env, task, Script(killing))["meta"]
-    assert not meta["finished"] and meta["error"].startswith("EnvError") and "SIGKILL" in meta["error"]
+    return Script(reply), killed
+
+
+def test_an_episode_whose_env_is_killed_starts_again(env, task, expert):
+    agent, killed = killing_at_turn_1(env, expert, times=2)
+    result = play(env, task, agent)
+    assert result["meta"]["success"] and result["meta"]["steps"] == len(expert)
+    assert len(result["conversations"]) == 2 * len(expert) + 3  # nothing of the lost beginnings is left
+    assert len(set(killed)) == 2 and env.pid not in killed
+
+
+def test_an_env_that_is_killed_each_time_is_a_technical_failure(env, task, expert):
+    agent, killed = killing_at_turn_1(env, expert, times=9)
+    meta = play(env, task, agent)["meta"]
+    assert len(killed) == 3
+    assert not meta["finished"] and meta["error"].startswith("EnvLost") and "SIGKILL" in meta["error"]
     assert play(env, task, Script(thoughts(expert)))["meta"]["success"]  # the next episode has a new env

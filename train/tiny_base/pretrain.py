@@ -1,8 +1,11 @@
-"""Pre-train the tiny base model on endless text-world dialogues and save it as a Hugging Face folder.
+"""Pre-train a tiny base model on endless dialogues and save it as a Hugging Face folder.
 
     python -m train.tiny_base.pretrain --train_games $ALFWORLD_DATA/json_2.1.1/train --output_dir data/tiny-mistral
+    python -m train.tiny_base.pretrain --trajectories outputs/sciworld/expert.json \\
+        --recipe configs/train/tiny_base_sciworld.json --output_dir data/tiny-mistral-sciworld
 
-Knows the recipe (configs/train/tiny_base.json, times in minutes on this machine) and nothing of LoRA or
+The first is ALFWorld's base, the second ScienceWorld's, on the output of eval_agent.collect_expert for train
+variations. Knows the recipe (times in minutes on this machine) and nothing of LoRA or
 evaluation. Killed and started again, it goes on from its last saved state. A tokenizer that is in the output
 folder already is used as it is.
 """
@@ -17,22 +20,32 @@ from tqdm import tqdm
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.files import read_json
+from eval_agent.files import read_json, read_records
 from train.tiny_base.corpus import Corpus, batches
-from train.tiny_base.rooms import RoomVariety, read_rooms
+from train.tiny_base.household_corpus import HouseholdCorpus
+from train.tiny_base.household_rooms import RoomVariety, read_rooms
+from train.tiny_base.laboratory_corpus import LaboratoryCorpus
 from train.tiny_base.tokenizer import train_tokenizer
 
 _INSTRUCTIONS = Path("eval_agent/prompt/instructions")
 _SAVE_SECONDS = 300
 
 
-def load_corpus(train_games: Path) -> Corpus:
-    """The corpus over the rooms of ``train_games``. Raises InputError where there are no games."""
+def load_household(train_games: Path) -> HouseholdCorpus:
+    """ALFWorld: the corpus over the rooms of ``train_games``. Raises InputError where there are no games."""
     rooms = read_rooms(train_games)
     if not rooms:
         raise InputError(f"{train_games}: no */*/game.tw-pddl here (unpack or download ALFWorld's train games)")
-    texts = [(_INSTRUCTIONS / f"alfworld_{role}.txt").read_text() for role in ("agent", "world_model")]
-    return Corpus(RoomVariety(rooms), *texts)
+    return HouseholdCorpus(RoomVariety(rooms), *_instructions("alfworld"))
+
+
+def load_laboratory(trajectories: Path) -> LaboratoryCorpus:
+    """ScienceWorld: the corpus over expert trajectories. Raises InputError where the file is none."""
+    return LaboratoryCorpus(read_records(trajectories), *_instructions("sciworld"))
+
+
+def _instructions(task: str) -> list[str]:
+    return [(_INSTRUCTIONS / f"{task}_{role}.txt").read_text() for role in ("agent", "world_model")]
 
 
 def load_tokenizer(corpus: Corpus, recipe: dict, output_dir: Path):
@@ -137,14 +150,16 @@ class Pretraining:
 @exit_on_input_error
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train_games", type=Path, required=True, help="ALFWorld's json_2.1.1/train folder")
+    text = parser.add_mutually_exclusive_group(required=True)
+    text.add_argument("--train_games", type=Path, help="ALFWorld's json_2.1.1/train folder")
+    text.add_argument("--trajectories", type=Path, help="ScienceWorld's expert trajectories of train variations")
     parser.add_argument("--recipe", default="configs/train/tiny_base.json", help="sizes, training values, stages")
     parser.add_argument("--output_dir", type=Path, required=True, help="where the model folder is written")
     parser.add_argument("--state_file", type=Path, default="outputs/tiny_base_state.pt", help="to go on from")
     args = parser.parse_args()
 
     recipe = read_json(args.recipe)
-    corpus = load_corpus(args.train_games)
+    corpus = load_household(args.train_games) if args.train_games else load_laboratory(args.trajectories)
     tokenizer = load_tokenizer(corpus, recipe, args.output_dir)
     args.state_file.parent.mkdir(parents=True, exist_ok=True)
     model = build_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")

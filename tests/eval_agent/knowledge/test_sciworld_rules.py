@@ -3,6 +3,7 @@
 import pytest
 
 from eval_agent.errors import InputError
+from eval_agent.knowledge.laboratory import impossible
 from eval_agent.knowledge.sciworld_rules import state_knowledge, task_knowledge
 from eval_agent.trajectory import steps_of
 
@@ -50,9 +51,10 @@ def test_task_knowledge_compares_both_runs():
 
 @pytest.mark.parametrize("done, known", [
     (0, "The task is to boil water. I hold nothing."),
-    (3, "The task is to boil water. I am in the kitchen. I hold nothing. The door is open."),
-    (5, "I hold the thermometer and metal pot. The door is open."),
-    (9, "I hold the thermometer. I focused on the water. The metal pot is in the sink. The door is open. The sink is "
+    (2, "The task is to boil water. I am in the kitchen. I hold nothing."),
+    (3, "The task is to boil water. I am in the kitchen and have looked around. I hold nothing."),
+    (5, "I hold the thermometer and metal pot."),
+    (9, "I hold the thermometer. I focused on the water. The metal pot is in the sink. The sink is "
         'activated. My last action "pour metal pot into metal pot" was not possible: You can\'t move something into '
         "itself."),
     (12, "I hold the thermometer. I focused on the water. The metal pot is in the stove. The sink is activated. The "
@@ -73,6 +75,57 @@ def test_what_was_mixed_and_read_is_kept():
     assert text.endswith(
         "I made salt water. I read the recipe: To make salt water, you need to mix sodium chloride, water."
     )
+
+
+def test_a_circuit_and_what_it_lights_are_kept():
+    history = [
+        ("connect battery anode to red wire terminal 1", "anode on battery is now connected to terminal 1 on red wire"),
+        ("connect red wire terminal 2 to anode in blue light bulb",
+         "terminal 2 on red wire is now connected to anode on blue light bulb"),
+        ("wait", "You decide to wait for 10 iterations."),
+        ("wait1", "You decide to wait for 1 iterations."),
+    ]
+    task = "Your task is to turn on the blue light bulb."
+    assert state_knowledge(task, history).endswith(
+        "The battery, red wire and blue light bulb are connected. I have waited for 11 moments."
+    )
+    look = "This room is called the workshop. In it, you see: \n\ta blue light bulb, which is on\n\ta switch"
+    text = state_knowledge(task, [*history, ("look around", look)])
+    assert text.endswith("The battery, red wire and blue light bulb are connected. The blue light bulb is on.")
+    freed = ("move light bulb to red box", "(disconnecting light bulb)You move the light bulb to the red box.")
+    assert "The light bulb is in the red box." in state_knowledge(task, [*history, freed])
+
+
+def test_a_question_and_what_was_poured_are_kept():
+    history = [
+        ("pour cup containing red paint in jug", "You pour the contents of the wood cup into the jug."),
+        ("pick up orange", "Ambiguous request: Please enter the number for the action you intended\n0:\tpick up orange"),
+    ]
+    text = state_knowledge("Your task is to use chemistry to create orange paint.", history)
+    assert text.endswith("I poured the cup containing red paint in jug. I was asked which one I mean.")
+
+
+@pytest.mark.parametrize("answer", [
+    "No known action matches that input.", "Unknown action.  Type 'help' for a list of actions.",
+    "You can't move something into itself.", "The door is not open.", "The fridge isn't open, so you can't see inside.",
+    "That can't be moved there, because the fridge isn't open.", "The stove is not moveable.",
+    "The painting is not edible.",
+    "The sink appears broken, and can't be activated or deactivated.", "It's not clear how to get there from here.",
+    "I'm not sure how to use those two things together.", "The jug is empty, so there's nothing to pour.",
+    "Connections must specify specific points of contact on polarized electrical components (e.g. anode, cathode)",
+])
+def test_what_was_not_possible_is_told_apart(answer):
+    assert impossible(answer)
+
+
+@pytest.mark.parametrize("answer", [
+    "The door is already open.", "You move the jug to the sink.", "You decide to wait for 10 iterations.",
+    "This room is called the hallway. In it, you see: \n\ta picture", "a substance called water",
+    "Ambiguous request: Please enter the number for the action you intended (or blank to cancel):",
+    "the thermometer measures a temperature of -7 degrees celsius", "The stove is now activated.",
+])
+def test_what_was_possible_is_not(answer):
+    assert not impossible(answer)
 
 
 def test_another_wording_is_refused():

@@ -6,10 +6,11 @@ from collections import Counter
 import pytest
 
 from eval_agent.knowledge.household import Goal, Household
-from train.tiny_base.corpus import Corpus, batches, encode
-from train.tiny_base.rooms import Receptacle, Room, RoomVariety, read_room
-from train.tiny_base.searcher import Searcher
-from train.tiny_base.text_world import NOTHING, TextWorld
+from train.tiny_base.corpus import batches, encode
+from train.tiny_base.household_corpus import HouseholdCorpus
+from train.tiny_base.household_rooms import Receptacle, Room, RoomVariety, read_room
+from train.tiny_base.household_searcher import Searcher
+from train.tiny_base.household_world import NOTHING, TextWorld
 from train.tiny_base.tokenizer import train_tokenizer
 
 KITCHEN = [
@@ -26,8 +27,8 @@ GOALS = [Goal("put two mug in fridge", "two", "mug", "fridge"),
 
 
 @pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return Corpus(RoomVariety([Room(KITCHEN, goal) for goal in GOALS]), "You act.", "You know.")
+def corpus() -> HouseholdCorpus:
+    return HouseholdCorpus(RoomVariety([Room(KITCHEN, goal) for goal in GOALS]), "You act.", "You know.")
 
 
 def test_the_searching_expert_wins_every_room_it_draws(corpus):

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 
 from eval_agent.knowledge.household import APPLIANCES, TASK, Goal, type_of
-from train.tiny_base.rooms import Room
+from train.tiny_base.household_rooms import Room
 
 NOTHING = "Nothing happens."
 

@@ -1,0 +1,90 @@
+"""ScienceWorld episodes for the tiny base's text: expert trajectories of train variations, retold.
+
+The simulator is too slow to play without end, so recorded trajectories are varied: colours and the letters of
+unknown substances are exchanged, and now and then something impossible is tried first.
+"""
+
+import random
+import re
+from dataclasses import replace
+
+from eval_agent.knowledge.laboratory import Laboratory, parse_task
+from eval_agent.knowledge.sciworld_rules import state_knowledge_in, task_knowledge
+from eval_agent.knowledge.sciworld_thoughts import thought_in
+from eval_agent.trajectory import Step, steps_of
+from train.tiny_base.corpus import Corpus, Turn
+
+UNKNOWN = "No known action matches that input."  # the simulator's answer to what is not there
+_COLOURS = ("red", "blue", "green", "yellow", "orange", "purple", "violet", "black")
+_COLOUR = re.compile(rf"\b({'|'.join(_COLOURS)})(?= (?:box|wire|light bulb)\b)")
+_LETTER = re.compile(r"(?<=unknown substance )[A-Z]\b")
+_ERRING = 0.4  # share of episodes with wrong turns
+_ERROR = 0.12  # chance per step there that one begins
+_TRUE = 0.6  # share of task knowledge for the agent that is of this very episode, not of one of the same type
+
+
+class LaboratoryCorpus(Corpus):
+    """Draws episodes from ``records``, trajectories in ETO's form whose id is ``<task number>_<variation>``."""
+
+    def __init__(self, records: list[dict], agent_instruction: str, world_model_instruction: str):
+        super().__init__(agent_instruction, world_model_instruction)
+        self.episodes: dict[str, list[list[Step]]] = {}
+        for record in records:
+            kind = record["id"].partition("_")[0]
+            self.episodes.setdefault(kind, []).append(steps_of(record, f"trajectory {record['id']}"))
+        # as much text of each task type: a short episode is drawn more often than a long one
+        self.weights = [1 / _mean_length(runs) for runs in self.episodes.values()]
+        steps = [step for runs in self.episodes.values() for run in runs for step in run]
+        self.picked = sorted({step.action for step in steps if step.action.startswith(("pick up", "open ", "move "))})
+
+    def episode(self, rng: random.Random, told: bool, as_world_model: bool) -> tuple[str, str, list[Turn]]:
+        kind = rng.choices(list(self.episodes), self.weights)[0]
+        steps, other = rng.choice(self.episodes[kind]), rng.choice(self.episodes[kind])
+        true = as_world_model or rng.random() < _TRUE
+        told_of = steps if true else _retold(other, steps[0].observation)
+        rename = _renaming(rng)
+        knowledge = rename(task_knowledge(told_of, rng.choice(self.episodes[kind])))
+        task = rename(steps[0].observation)
+        actions = [rename(step.action) for step in steps]
+        seen = [rename(step.observation) for step in steps[1:]] + [""]  # nothing is said to the last action
+        return task, knowledge, list(self._turns(task, list(zip(actions, seen)), rng))
+
+    def _turns(self, task: str, run: list[tuple[str, str]], rng: random.Random):
+        state, heard = Laboratory(parse_task(task)), task
+        error = _ERROR if rng.random() < _ERRING else 0.0
+        for action, observation in run:
+            while rng.random() < error:
+                wrong = rng.choice(self.picked)
+                if wrong.split()[-1] not in heard:
+                    yield _turn(state, task, wrong, UNKNOWN, learn=False)
+            yield _turn(state, task, action, observation, learn=True)
+            heard += observation
+
+
+def _turn(state: Laboratory, task: str, action: str, observation: str, learn: bool) -> Turn:
+    """The turn, told from ``state``, which then takes in what the action brought."""
+    reply = f"Thought: {thought_in(state, task, action)}\nAction: {action}"
+    turn = Turn(state_knowledge_in(state), reply, observation, learn)
+    state.update(action, observation)
+    return turn
+
+
+def _mean_length(runs: list[list[Step]]) -> float:
+    return sum(len(step.observation) + len(step.reply) for run in runs for step in run) / len(runs)
+
+
+def _retold(steps: list[Step], task: str) -> list[Step]:
+    return [replace(steps[0], observation=task), *steps[1:]]
+
+
+def _renaming(rng: random.Random):
+    """Exchanges the colours of boxes, wires and bulbs, and the letters of unknown substances; paint stays paint."""
+    colours = dict(zip(_COLOURS, rng.sample(_COLOURS, len(_COLOURS))))
+    letters = [chr(ord("A") + number) for number in range(26)]
+    mixed = dict(zip(letters, rng.sample(letters, len(letters))))
+
+    def rename(text: str) -> str:
+        text = _COLOUR.sub(lambda found: colours[found[1]], text)
+        return _LETTER.sub(lambda found: mixed[found[0]], text)
+
+    return rename
