@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from eval_agent.trajectory import OBSERVATION
 from train.chat_templates import get_template
 
-_TEMPLATE = get_template("mistral")
+_TEMPLATE = get_template("mistral_v02")
 _WORLD_MODEL = 0.35  # share of world model dialogues
 _TOLD = 0.5  # share of agent dialogues with task knowledge
 
