@@ -93,15 +93,21 @@ def _attention(module, query, key, value, attention_mask, scaling=None, dropout=
 AttentionInterface.register(SIDE_BY_SIDE, _attention)
 
 
+def _is_plain(module: torch.nn.Module) -> bool:
+    if not isinstance(module, LoraLinear) or module.lora_variant:
+        return False
+    return all(up.bias is None for up in module.lora_B.values())
+
+
 class AdapterSpans:
     """Lets the LoRA layers of a model apply a different adapter to each part of the row.
 
-    ``possible`` is False where a layer is of a kind that this cannot do (DoRA, saved modules).
+    ``possible`` is False where a layer is of a kind that this cannot do (DoRA, biases, saved modules).
     """
 
     def __init__(self, switches: list[torch.nn.Module]):
         self._spans: list[tuple[str, int, int]] | None = None
-        self.possible = all(isinstance(module, LoraLinear) and not module.lora_variant for module in switches)
+        self.possible = all(_is_plain(module) for module in switches)
         if self.possible:
             for module in switches:
                 module.forward = self._routed(module, module.forward)
