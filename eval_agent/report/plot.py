@@ -9,7 +9,7 @@ from matplotlib import pyplot  # noqa: E402  (the backend has to be set first)
 
 from eval_agent.report.rows import SPLITS, TITLES, Measure, Row  # noqa: E402
 
-PANELS = ("success_rate", "average_steps", "hallucination_rate")
+PANELS = ("average_reward", "average_steps", "hallucination_rate")
 
 
 def plot_measures(rows: list[Row], path: Path) -> None:

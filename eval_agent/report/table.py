@@ -11,6 +11,7 @@ from pathlib import Path
 
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import write_text
+from eval_agent.report.paired import differences, sentence
 from eval_agent.report.plot import plot_measures
 from eval_agent.report.rows import SPLITS, TITLES, Row, measure_run, paper_rows
 from eval_agent.report.summary import MEASURES
@@ -86,7 +87,8 @@ def main() -> None:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--run", action="append", required=True, metavar="LABEL=FOLDER",
-                        help="a run's folder, with the subfolders dev and test; give once for each row")
+                        help="a run's folder, with the subfolders dev and test; give once for each row, the one that "
+                             "the others are compared with first")
     parser.add_argument("--output_dir", default="outputs", help="where table.md, table.csv and table.png go")
     parser.add_argument("--paper", metavar="JSON", help="published numbers to put under the table")
     parser.add_argument("--backbone", default="Mistral-7B", help="whose published numbers (%(default)s)")
@@ -97,7 +99,8 @@ def main() -> None:
     published = paper_rows(args.paper, args.backbone) if args.paper else []
     notes = "".join(f"\n{note}\n" for note in different_games(runs))
     output_dir = Path(args.output_dir)
-    markdown = to_markdown(rows + published) + notes
+    compared = "".join(f"\n{sentence(difference)}\n" for difference in differences(runs))
+    markdown = to_markdown(rows + published) + compared + notes
     write_text(output_dir / "table.md", markdown)
     write_text(output_dir / "table.csv", to_csv(rows + published))
     plot_measures(rows, output_dir / "table.png")

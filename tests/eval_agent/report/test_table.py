@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from eval_agent.errors import InputError
+from eval_agent.report.paired import differences, sentence
 from eval_agent.report.rows import measure_run, paper_rows
 from eval_agent.report.summary import bootstrap_interval, summarize, summarize_by_type
 
@@ -48,6 +49,18 @@ def test_the_measures_are_means_over_finished_episodes(run):
         "average_reward": 50, "success_rate": 50, "average_steps": 30, "hallucination_rate": 50
     }
     assert (unseen.games, unseen.measures) == (0, {})
+
+
+def test_methods_are_compared_on_the_games_that_both_finished(run, tmp_path):
+    better = write_run(tmp_path / "wkm", dev=[
+        episode("a", success=True), episode("b", success=True), episode("c", success=True), episode("d"),
+        episode("f", success=True),
+    ])
+    (difference,) = differences({"SFT": run, "WKM": better})
+    assert (difference.method, difference.reference, difference.split) == ("WKM", "SFT", "seen")
+    assert (difference.better, difference.worse, difference.games) == (2, 1, 4)
+    assert difference.reward.mean == 25 and difference.reward.low < 0 < difference.reward.high
+    assert "average reward x 100 +25.00 [" in sentence(difference)
 
 
 def test_a_summary_names_failures_and_splits_by_type():
