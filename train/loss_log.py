@@ -48,9 +48,11 @@ def plot_loss(log_history: list[dict], title: str, unit: str, path: Path) -> Non
     entries = [entry for entry in log_history if "loss" in entry]
     steps, losses = [e["step"] for e in entries], [e["loss"] for e in entries]
     figure, axes = plt.subplots(figsize=(7, 4.5), constrained_layout=True)
-    raw = axes.plot(steps, losses, color="tab:blue", alpha=0.35, label="loss")
+    marker = "o" if len(steps) < 30 else ""  # a line of one point is not to be seen
+    raw = axes.plot(steps, losses, color="tab:blue", alpha=0.35, label="loss", marker=marker)
     mean = axes.plot(steps, smooth(losses), color="tab:blue", label="loss, smoothed")
     axes.set(xlabel="optimizer step", ylabel=unit, title=title)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     rates = axes.twinx()
     rate = rates.plot(
