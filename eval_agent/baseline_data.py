@@ -1,9 +1,8 @@
 """Training data of the baselines that learn: NAT, KnowAgent and ETO (paper, Section 4 and Appendix)."""
 
+from eval_agent.dialogues import agent_turns, dialogue, instruction, react_steps, sharegpt
 from eval_agent.knowledge.records import checked_steps, expert_of
 from eval_agent.trajectory import Step, action_verb, pair_member
-
-from eval_agent.dialogues import agent_turns, dialogue, instruction, react_steps, sharegpt
 
 
 def nat_records(pair: dict, task: str, where: str) -> list[dict]:

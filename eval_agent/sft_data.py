@@ -4,12 +4,11 @@ They are the very dialogues that evaluation holds, so each instruction comes fro
 reads and replaces the one that a trajectory brings along.
 """
 
+from eval_agent.baseline_data import eto_records, knowagent_record, nat_records
+from eval_agent.dialogues import agent_turns, dialogue, instruction, react_steps, task_text
 from eval_agent.errors import InputError
 from eval_agent.knowledge.records import expert_of, known_steps, one_line, required_task_knowledge
 from eval_agent.trajectory import OBSERVATION, Step
-
-from eval_agent.baseline_data import eto_records, knowagent_record, nat_records
-from eval_agent.dialogues import agent_turns, dialogue, instruction, react_steps, task_text
 
 _ROLES = {
     "agent_model": "agent",

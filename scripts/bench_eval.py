@@ -209,13 +209,13 @@ class Released:
 
     def first_step(self, result: dict) -> tuple[bool, float]:
         """Like :meth:`step`, for the task knowledge and the first reply, which is not planned."""
-        task, knowledge = _messages(result["world_model_conversations"])[2:4]
+        known = _messages(result["world_model_conversations"])[:4]
         said = _messages(result["conversations"])[:4]
         started = time.monotonic()
-        told = self.ask(self.world, [*_messages(result["world_model_conversations"])[:2], task], [], TASK_TOKENS)
+        told = self.ask(self.world, known[:-1], [], TASK_TOKENS)
         reply = self.ask(self.agent, said[:-1], ["\nObservation"], THOUGHT_TOKENS)
         seconds = time.monotonic() - started
-        return _same((told, knowledge["content"]), (reply, said[-1]["content"])), seconds
+        return _same((told, known[-1]["content"]), (reply, said[-1]["content"])), seconds
 
     def step(self, result: dict, step: int) -> tuple[bool, float]:
         """Whether all texts of one planned step are those of ours, and the seconds that its calls took."""

@@ -133,9 +133,7 @@ class Engine:
     def _pass(self, states: States) -> None:
         wanted = [start + row for call, (start, _) in zip(states.calls, states.spans) for row in call.rows]
         rows = torch.tensor(wanted, device=self.device)
-        if self.device.type == "cpu":
-            work = self._n_parameters * states.spans[-1][1]
-            torch.set_num_threads(self._n_threads if work > _WORTH_THREADS else 1)
+        self._set_threads(states.spans[-1][1])
         logits = self.lm(
             input_ids=torch.tensor([[i for call in states.calls for i in call.ids]], device=self.device),
             position_ids=torch.tensor([[p for call in states.calls for p in call.positions]], device=self.device),
@@ -152,6 +150,7 @@ class Engine:
         """One call of the model (``body_only``: without its vocabulary head) under ``adapter``."""
         with self._lock, torch.inference_mode():
             self._select(adapter)
+            self._set_threads(model_kwargs["input_ids"].numel())
             return (self.lm.base_model if body_only else self.lm)(**model_kwargs)
 
     def stock_stream(self, adapter: str | None, stream):
@@ -163,6 +162,12 @@ class Engine:
             if output is None:
                 return
             yield output
+
+    def _set_threads(self, n_tokens: int) -> None:
+        """Before each pass: the number holds for the whole process, whichever pass set it last."""
+        if self.device.type == "cpu":
+            work = self._n_parameters * n_tokens
+            torch.set_num_threads(self._n_threads if work > _WORTH_THREADS else 1)
 
     def _select(self, adapter):
         if adapter == self._selected:
