@@ -66,6 +66,7 @@ class Household:
     treated: set[str] = field(default_factory=set)  # objects cleaned, heated or cooled as asked
     lamp_on: bool = False
     failed: str | None = None  # the last action, where it was not possible
+    in_sight: list[str] | None = None  # what the last observation listed; None where it was no list
 
     @classmethod
     def at_start(cls, task: str) -> "Household":
@@ -84,6 +85,7 @@ class Household:
         verb, _, rest = action.partition(" ")
         sentence = observation.split(".")[0]
         # a reply with no recognisable effect leaves the state as it is
+        self.in_sight = None
         self.failed = action if "Nothing happens" in observation else None
         if self.failed:
             return
@@ -114,7 +116,7 @@ class Household:
             self.closed.add(receptacle)
         else:
             self.closed.discard(receptacle)
-            self.contents[receptacle] = listed(observation)
+            self.contents[receptacle] = self.in_sight = listed(observation)
 
     @property
     def checked(self) -> list[str]:

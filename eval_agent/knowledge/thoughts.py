@@ -12,17 +12,33 @@ def thought(task: str, history: list[tuple[str, str]], action: str) -> str:
 
 
 def thought_in(house: Household, action: str) -> str:
-    """As :func:`thought`, from the state of knowledge: what is held or needed first, then the reason."""
-    parts = []
+    """As :func:`thought`, from the state of knowledge: what is held or needed, what is in sight, then the reason.
+
+    What is in sight is read out up to the wanted object: a small model that compares name by name overlooks less.
+    """
+    parts = ["That did nothing."] if house.failed else []
     if house.holding:
         parts.append(f"I hold the {house.holding}.")
     wanted = house.wanted
     if wanted:
-        parts.append(f"I need a {wanted}.")
+        parts += [f"I need a {wanted}.", *_read_out(house, wanted)]
     verb, _, rest = action.partition(" ")
     if verb == "go":
         return " ".join([*parts, _why_go(house, wanted, rest.removeprefix("to "))])
     return " ".join([*parts, _why(house, verb, rest)])
+
+
+def _read_out(house: Household, wanted: str) -> list[str]:
+    """"Here: a mug 2, a spoon 1." up to the first ``wanted`` that is to take, and whether there was one."""
+    if house.in_sight is None:
+        return []
+    found = [name for name, place in house.find(wanted) if place == house.place]
+    end = house.in_sight.index(found[0]) + 1 if found else None
+    names = ", ".join(f"a {name}" for name in house.in_sight[:end])
+    if found:
+        return [f"Here: {names}.", f"That is a {wanted}."]
+    other = "other " if any(type_of(name) == wanted for name in house.in_sight) else ""
+    return [f"Here: {names or 'nothing'}.", f"No {other}{wanted} here."]
 
 
 def _why(house: Household, verb: str, rest: str) -> str:
@@ -32,13 +48,13 @@ def _why(house: Household, verb: str, rest: str) -> str:
     if verb == "close":
         return f"I am done with the {rest}. I close it."
     if verb == "take":
-        return f"I see the {name} here. I take it."
+        return f"I take the {name}."
     if verb == "put":
         return f"This is a {type_of(rest.partition(' in/on ')[2])}. I put it here."
     if verb in APPLIANCES:
         return f"I make it {TREATED[verb]} with the {type_of(rest.partition(' with ')[2])}."
     if verb == "use":
-        return f"I see the {rest} here. I turn it on."
+        return f"I turn on the {rest}."
     if verb == "examine":
         return f"The {rest} is within reach. I look at it from here."
     return "I look around to see what I have missed."
@@ -55,11 +71,4 @@ def _why_go(house: Household, wanted: str | None, place: str) -> str:
         return f"I saw the {seen[0]} at the {place}. I go there."
     if place in house.visited:
         return f"I go to the {place} again."
-    in_vain = house.place in house.contents and house.place not in (where for _, where in house.find(wanted))
-    return (f"{_has_none(house, wanted)} " if in_vain else "") + f"I have not checked the {place}."
-
-
-def _has_none(house: Household, wanted: str) -> str:
-    """"The shelf 3 of 6 has no mug.": how many there are tells whether a shelf 4 is left to try."""
-    count = sum(type_of(place) == type_of(house.place) for place in house.receptacles)
-    return f"The {house.place} of {count} has no {wanted}."
+    return f"I have not checked the {place}."

@@ -2,7 +2,8 @@
 
 At each step it acts on the same state of knowledge that the text gives the agent, so what it does can be
 learnt from the text. Kinds of places are checked in the order of how often such objects are there, per
-step that a look costs, and places of one kind by their numbers.
+step that a look costs, and places of one kind in the order in which the room lists them: which one comes next can be
+copied from there, and the last one is always number 1.
 """
 
 from collections import Counter
@@ -57,7 +58,7 @@ class Searcher:
             place_kind = type_of(place)
             steps = 2 if place_kind in self.openable else 1
             chance = self.habits[kind][place_kind] / steps
-            return place_kind in hinted, chance, place_kind, -int(place.rsplit(" ", 1)[1])
+            return place_kind in hinted, chance, place_kind, int(place.rsplit(" ", 1)[1])
 
         return max(left, key=merit)
 
