@@ -14,7 +14,7 @@ def thought(task: str, history: list[tuple[str, str]], action: str) -> str:
 def thought_in(house: Household, action: str) -> str:
     """As :func:`thought`, from the state of knowledge: what is held or needed, what is in sight, then the reason.
 
-    What is in sight is read out up to the wanted object: a small model that compares name by name overlooks less.
+    What is in sight is read out up to the wanted object: a small model that compares kind by kind overlooks less.
     """
     parts = ["That did nothing."] if house.failed else []
     if house.holding:
@@ -29,16 +29,16 @@ def thought_in(house: Household, action: str) -> str:
 
 
 def _read_out(house: Household, wanted: str) -> list[str]:
-    """"Here: a mug 2, a spoon 1." up to the first ``wanted`` that is to take, and whether there was one."""
+    """"Here: a spoon 1, a mug." up to the first ``wanted`` that is to take, or all and that there is none."""
     if house.in_sight is None:
         return []
     found = [name for name, place in house.find(wanted) if place == house.place]
-    end = house.in_sight.index(found[0]) + 1 if found else None
-    names = ", ".join(f"a {name}" for name in house.in_sight[:end])
+    end = house.in_sight.index(found[0]) if found else None
+    names = [f"a {name}" for name in house.in_sight[:end]]
     if found:
-        return [f"Here: {names}.", f"That is a {wanted}."]
+        return [f"Here: {', '.join([*names, f'a {wanted}'])}."]
     other = "other " if any(type_of(name) == wanted for name in house.in_sight) else ""
-    return [f"Here: {names or 'nothing'}.", f"No {other}{wanted} here."]
+    return [f"Here: {', '.join(names) or 'nothing'}.", f"No {other}{wanted} here."]
 
 
 def _why(house: Household, verb: str, rest: str) -> str:

@@ -85,7 +85,7 @@ def test_thoughts_give_the_reason_for_each_action():
     told = [thoughts.thought(TASK, TOUR[:count], action) for count, (action, _) in enumerate(TOUR)]
     assert told == [
         "I need a mug. I have not checked the countertop 1.",
-        "I need a mug. Here: a apple 1, a mug 2. That is a mug. I take the mug 2.",
+        "I need a mug. Here: a apple 1, a mug. I take the mug 2.",
         "I hold the mug 2. I have to clean it at the sinkbasin 1.",
         "I hold the mug 2. I make it clean with the sinkbasin.",
         "I hold the mug 2. I bring it to the cabinet 1.",
