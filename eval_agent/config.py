@@ -34,7 +34,19 @@ def load_model_config(name: str, folder: str | Path) -> dict:
     path = find_config(name, folder)
     config = _object(read_json(path), str(path))
     _check(config, _MODEL_FIELDS, path)
+    config.pop("paper", None)  # which runs make the paper's tables: no setting of a run
     return config
+
+
+def load_paper_settings(name: str, folder: str | Path) -> dict:
+    """The object "paper" of the model config ``name``: backbone, adapters, tasks and repetitions of its tables.
+
+    Raises InputError where it or one of its fields is missing.
+    """
+    path = find_config(name, folder)
+    config = _object(read_json(path), str(path))
+    _check(config, _PAPER_FIELDS, path)
+    return config["paper"]
 
 
 def find_config(name: str, folder: str | Path) -> Path:
@@ -120,6 +132,10 @@ def _verbs(value: Any) -> str | None:
     return None if good and len(set(value)) == len(value) else "a list of different, non-empty verbs"
 
 
+def _splits(value: Any) -> str | None:
+    return None if isinstance(value, list) and value and set(value) <= {"dev", "test"} else 'a list of "dev", "test"'
+
+
 def _one_of(names: tuple[str, ...]) -> Check:
     return lambda value: None if value in names else "one of " + ", ".join(f'"{name}"' for name in names)
 
@@ -148,6 +164,16 @@ _TASK_FIELDS: dict[str, Check] = {
     "state_base.encoder_model": _text_or_null,
 }
 _MODEL_FIELDS: dict[str, Check] = {"agent_class": _text, "config": _mapping}
+_PAPER_FIELDS: dict[str, Check] = {
+    "paper": _mapping,
+    "paper.backbone": _text,
+    "paper.base_model": _text,
+    "paper.recipe": _text,
+    "paper.out": _text,
+    "paper.tasks": _mapping,
+    "paper.splits": _splits,
+    "paper.repetitions": _count,
+}
 
 
 def _check(config: dict, fields: dict[str, Check], path: Path) -> None:

@@ -1,0 +1,220 @@
+"""Which runs a table or figure of the paper needs, and which of them have results.
+
+Knows the configs (configs/paper, configs/model, configs/method, configs/task) and where results lie; starts nothing.
+A run's folder is <out>/<task>/<agent_model_name>/<exp_config>_<exp_name>/<split>, its exp_name
+<method>[_gamma<g>][_n<N>][_run<k>].
+"""
+
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from eval_agent.config import find_config, load_paper_settings, load_task_config
+from eval_agent.errors import InputError
+from eval_agent.files import read_json
+from eval_agent.report.published import Experiment, Row, split_column
+from eval_agent.results import read_episodes
+from eval_agent.tasks import load_tasks
+
+TASKS, MODELS, METHODS = "configs/task", "configs/model", "configs/method"
+PLAIN_BASE = "base"  # served without an adapter
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of the evaluation: a method, or a variant of one, on a split of a task, for the k-th time."""
+
+    task: str
+    split: str
+    method: str
+    exp_name: str
+    folder: Path
+    games: tuple[str, ...] = field(repr=False)  # task ids of the whole split
+    served: tuple[str, ...]  # names that have to be served for it
+    encoder: str | None  # of a state base of its own, where the method has one
+    arguments: tuple[str, ...] = field(repr=False)  # of eval_agent.eto_multi_main_probs
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}/{self.split} {self.exp_name}"
+
+    def results(self) -> dict[str, dict]:
+        """"meta" of every finished episode of the split, by task id."""
+        metas = (episode["meta"] for episode in read_episodes(self.folder))
+        wanted = set(self.games)
+        return {meta["task_id"]: meta for meta in metas if meta["finished"] and meta["task_id"] in wanted}
+
+
+@dataclass(frozen=True)
+class PaperModel:
+    """A model config of configs/model with the object "paper": what its tables are made with."""
+
+    name: str
+    settings: dict
+
+    @classmethod
+    def load(cls, name: str) -> "PaperModel":
+        model = cls(name, load_paper_settings(name, MODELS))
+        for task in model.tasks:
+            model.exp_config(task)
+        return model
+
+    @property
+    def tasks(self) -> list[str]:
+        return list(self.settings["tasks"])
+
+    @property
+    def published_backbone(self) -> str:
+        """Whose published numbers stand beside: its own, or another backbone's that the config names."""
+        return self.settings.get("published_backbone", self.settings["backbone"])
+
+    @property
+    def strong(self) -> dict | None:
+        """The stronger agent of Table 4: ``agent_config``, ``agent_model_name`` and, if published, ``backbone``."""
+        return self.settings.get("strong")
+
+    def out(self, task: str) -> Path:
+        return Path(self.settings["out"]) / task
+
+    def exp_config(self, task: str) -> str:
+        entry = self.settings["tasks"][task]
+        name = entry.get("exp_config") if isinstance(entry, dict) else entry
+        if not isinstance(name, str):
+            raise InputError(f'configs/model/{self.name}.json: field "paper.tasks.{task}" is {entry!r}, expected the '
+                             'name of a task config, or {"exp_config": ..., "base_model": ...}')
+        return name
+
+    def base_model(self, task: str) -> str:
+        entry = self.settings["tasks"][task]
+        return entry.get("base_model", self.settings["base_model"]) if isinstance(entry, dict) \
+            else self.settings["base_model"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of an experiment for a model: a list of repetitions for each cell of its table."""
+
+    experiment: Experiment
+    model: PaperModel
+    workers: int = 1  # episodes side by side
+
+    @cached_property
+    def columns(self) -> dict[str, tuple[str, ...] | str]:
+        """Each column's task ids, or in words why it cannot be measured here."""
+        return {column: self._games(column) for column in self.experiment.columns}
+
+    @cached_property
+    def cells(self) -> dict[tuple[str, str], list[Run]]:
+        """(row key, column) -> its repetitions; an empty list where nothing can be run."""
+        return {
+            (row.key, column): self._repetitions(row, column)
+            for row in self.experiment.rows for column in self.experiment.columns
+        }
+
+    def runs_of(self, task: str | None) -> list[Run]:
+        """The runs, or those of one task: first repetitions first, so that one that is stopped has all rows.
+
+        Raises InputError where the model has no such task.
+        """
+        if task is not None and task not in self.model.tasks:
+            raise InputError(f'--task "{task}": {self.model.name} has {", ".join(self.model.tasks)}')
+        repetitions = max((len(runs) for runs in self.cells.values()), default=0)
+        ordered = [runs[k] for k in range(repetitions) for runs in self.cells.values() if k < len(runs)]
+        wanted = [run for run in dict.fromkeys(ordered) if task in (None, run.task)]
+        return sorted(wanted, key=lambda run: self.model.tasks.index(run.task))
+
+    def _games(self, column: str) -> tuple[str, ...] | str:
+        task, split = split_column(column)
+        if task not in self.model.tasks:
+            return f"{self.model.name} has no task {task}" if task != "webshop" else "there is no WebShop here"
+        if split not in self.model.settings["splits"]:
+            return f'"{split}" is not among the splits of {self.model.name}'
+        try:
+            return tuple(one.task_id for one in load_tasks(self._task_config(task), split))
+        except InputError as error:
+            return str(error)
+
+    def _task_config(self, task: str) -> dict:
+        return load_task_config(self.model.exp_config(task), TASKS)
+
+    def _repetitions(self, row: Row, column: str) -> list[Run]:
+        games = self.columns[column]
+        if isinstance(games, str) or row.strong and not self.model.strong:
+            return []
+        task, split = split_column(column)
+        method, config = _read_method(row.method), self._task_config(task)
+        times = self.model.settings["repetitions"] if _agent_temperature(method, config) > 0 else 1
+        return [self._run(row, task, split, method, config, games, k) for k in range(1, times + 1)]
+
+    def _run(self, row: Row, task: str, split: str, method: dict, config: dict, games: tuple[str, ...],
+             k: int) -> Run:
+        variant, flags = _variant(row, config["planner"])
+        exp_name = row.method + variant + (f"_run{k}" if k > 1 else "")
+        agent, world = method["agent_model"], method["world_model"]
+        out, exp_config = self.model.out(task), self.model.exp_config(task)
+        encoder = method.get("overrides", {}).get("state_base.encoder")
+        agent_config = self.model.name
+        if row.strong:
+            agent_config, agent = self.model.strong["agent_config"], self.model.strong["agent_model_name"]
+            flags += ["--agent_model_name", agent, *(["--world_config", self.model.name] if world else [])]
+        planned = method.get("state_knowledge") == "planner"
+        if planned:
+            flags += ["--state_base", str(state_base(out, encoder))]
+        arguments = ["--method", row.method, "--exp_config", exp_config, "--exp_name", exp_name, "--split", split,
+                     "--output_dir", str(out), "--agent_config", agent_config, *flags,
+                     "--num_workers", str(self.workers)]
+        served = [] if row.strong else [agent]
+        served += [world] if world and world not in served else []
+        return Run(task, split, row.method, exp_name, out / agent / f"{exp_config}_{exp_name}" / split, games,
+                   tuple(served), encoder if planned else None, tuple(arguments))
+
+
+def state_base(out: Path, encoder: str | None) -> Path:
+    """The state base of a task; a method with another encoder needs one of its own."""
+    return out / (f"state_base_{encoder}" if encoder else "state_base")
+
+
+def describe(plan: Plan, task: str | None = None) -> str:
+    """The runs, how many episodes each has and how many of them exist; then what cannot be measured and why."""
+    lines = [f"{plan.experiment.title}: {plan.model.name}, results in {plan.model.settings['out']}"]
+    to_play, runs = 0, plan.runs_of(task)
+    for run in runs:
+        there, games = len(run.results()), len(run.games)
+        state = "finished" if there == games else f"partly: {there} of {games}" if there else "missing"
+        to_play += games - there
+        lines.append(f"  {run.task}/{run.split:5} {run.exp_name:28} {games:4} episodes  {state}")
+    episodes = sum(len(run.games) for run in runs)
+    lines.append(f"{len(runs)} runs, {episodes} episodes, {to_play} of them to be played")
+    lines += [f"missing: {column}: {why}" for column, why in plan.columns.items() if isinstance(why, str)]
+    lines += [f'missing: {row.key}: {plan.model.name} names no "strong" agent'
+              for row in plan.experiment.rows if row.strong and not plan.model.strong]
+    return "\n".join(lines)
+
+
+def command_of(run: Run) -> list[str]:
+    return [sys.executable, "-m", "eval_agent.eto_multi_main_probs", *run.arguments]
+
+
+def _read_method(name: str) -> dict:
+    path = find_config(name, METHODS)
+    method = read_json(path)
+    for key in ("agent_model", "world_model"):
+        if not isinstance(method, dict) or key not in method:
+            raise InputError(f'{path}: field "{key}" is missing')
+    return method
+
+
+def _agent_temperature(method: dict, task_config: dict) -> float:
+    key = "temperature_with_knowledge" if method["world_model"] else "temperature"
+    return method.get("overrides", {}).get(f"agent.{key}", task_config["agent"][key])
+
+
+def _variant(row: Row, planner: dict) -> tuple[str, list[str]]:
+    """(end of exp_name, flags) of a row's gamma and N; nothing for the task's own values: that run is shared."""
+    name, flags = "", []
+    if row.gamma is not None and row.gamma != planner["gamma"]:
+        name, flags = f"_gamma{row.gamma:g}", ["--gamma", f"{row.gamma:g}"]
+    if row.n_neighbours is not None and row.n_neighbours != planner["n_neighbours"]:
+        name, flags = f"{name}_n{row.n_neighbours}", [*flags, "--n_neighbours", str(row.n_neighbours)]
+    return name, flags
