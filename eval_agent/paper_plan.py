@@ -14,7 +14,8 @@ from eval_agent.config import find_config, load_paper_settings, load_task_config
 from eval_agent.errors import InputError
 from eval_agent.files import read_json
 from eval_agent.report.published import Experiment, Row, split_column
-from eval_agent.results import read_episodes
+from eval_agent.report.repeated import Played
+from eval_agent.results import episode_names, read_episodes
 from eval_agent.tasks import load_tasks
 
 TASKS, MODELS, METHODS = "configs/task", "configs/model", "configs/method"
@@ -100,9 +101,14 @@ class Plan:
     workers: int = 1  # episodes side by side
 
     @cached_property
-    def columns(self) -> dict[str, tuple[str, ...] | str]:
-        """Each column's task ids, or in words why it cannot be measured here."""
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Each column's task ids; empty where it has no results and none can be made here."""
         return {column: self._games(column) for column in self.experiment.columns}
+
+    @cached_property
+    def unavailable(self) -> dict[str, str]:
+        """Why nothing can be played of a column, in words, for the columns of which that is so."""
+        return {column: why for column in self.experiment.columns if (why := self._why_not(column))}
 
     @cached_property
     def cells(self) -> dict[tuple[str, str], list[Run]]:
@@ -113,7 +119,7 @@ class Plan:
         }
 
     def runs_of(self, task: str | None) -> list[Run]:
-        """The runs, or those of one task: first repetitions first, so that one that is stopped has all rows.
+        """The runs that can be played, or those of one task: first repetitions first, so that one that is stopped has all rows.
 
         Raises InputError where the model has no such task.
         """
@@ -121,26 +127,49 @@ class Plan:
             raise InputError(f'--task "{task}": {self.model.name} has {", ".join(self.model.tasks)}')
         repetitions = max((len(runs) for runs in self.cells.values()), default=0)
         ordered = [runs[k] for k in range(repetitions) for runs in self.cells.values() if k < len(runs)]
-        wanted = [run for run in dict.fromkeys(ordered) if task in (None, run.task)]
+        wanted = [run for run in dict.fromkeys(ordered)
+                  if task in (None, run.task) and f"{run.task}/{run.split}" not in self.unavailable]
         return sorted(wanted, key=lambda run: self.model.tasks.index(run.task))
 
-    def _games(self, column: str) -> tuple[str, ...] | str:
+    def played(self) -> dict[tuple[str, str], Played]:
+        """What there is of each cell that can be measured."""
+        return {
+            (key, column): Played(self.columns[column], [run.results() for run in runs])
+            for (key, column), runs in self.cells.items() if runs
+        }
+
+    def gammas(self) -> dict[str, float]:
+        """Each task's own gamma."""
+        return {task: self._task_config(task)["planner"]["gamma"] for task in self.model.tasks}
+
+    def _why_not(self, column: str) -> str | None:
         task, split = split_column(column)
         if task not in self.model.tasks:
             return f"{self.model.name} has no task {task}" if task != "webshop" else "there is no WebShop here"
         if split not in self.model.settings["splits"]:
             return f'"{split}" is not among the splits of {self.model.name}'
         try:
-            return tuple(one.task_id for one in load_tasks(self._task_config(task), split))
+            load_tasks(self._task_config(task), split)
         except InputError as error:
             return str(error)
+        return None
+
+    def _games(self, column: str) -> tuple[str, ...]:
+        """The split's games; where they are not at hand, those that any run has played (results that were copied)."""
+        task, split = split_column(column)
+        if column not in self.unavailable:
+            return tuple(one.task_id for one in load_tasks(self._task_config(task), split))
+        if task not in self.model.tasks:
+            return ()
+        runs = self.model.out(task).glob(f"*/{self.model.exp_config(task)}_*/{split}")
+        return tuple(sorted({name for run in runs for name in episode_names(run)}))
 
     def _task_config(self, task: str) -> dict:
         return load_task_config(self.model.exp_config(task), TASKS)
 
     def _repetitions(self, row: Row, column: str) -> list[Run]:
         games = self.columns[column]
-        if isinstance(games, str) or row.strong and not self.model.strong:
+        if not games or row.strong and not self.model.strong:
             return []
         task, split = split_column(column)
         method, config = _read_method(row.method), self._task_config(task)
@@ -186,8 +215,8 @@ def describe(plan: Plan, task: str | None = None) -> str:
         lines.append(f"  {run.task}/{run.split:5} {run.exp_name:28} {games:4} episodes  {state}")
     episodes = sum(len(run.games) for run in runs)
     lines.append(f"{len(runs)} runs, {episodes} episodes, {to_play} of them to be played")
-    lines += [f"missing: {column}: {why}" for column, why in plan.columns.items() if isinstance(why, str)]
-    lines += [f'missing: {row.key}: {plan.model.name} names no "strong" agent'
+    lines += [f"cannot be played: {column}: {why}" for column, why in plan.unavailable.items()]
+    lines += [f'cannot be played: {row.key}: {plan.model.name} names no "strong" agent'
               for row in plan.experiment.rows if row.strong and not plan.model.strong]
     return "\n".join(lines)
 

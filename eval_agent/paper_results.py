@@ -4,19 +4,26 @@
 
 EXPERIMENT is a file of configs/paper, MODEL one of configs/model. Results that exist are used, whatever made them; a run
 that was stopped is continued. Markdown, CSV and, for figures, PNG go to outputs/paper/MODEL/. The environment
-variable NUM_WORKERS (4) says how many episodes are played side by side. Exit code 0 where all runs are whole, 1
-where one failed or is not whole (its cells are shown as missing, or with a note), 2 for bad input.
+variable NUM_WORKERS (4) says how many episodes are played side by side. Exit code 1 where a
+run failed (its cells are shown as missing, or with a note), 2 for bad input.
 """
 
 import argparse
 import os
 import signal
 import sys
+from pathlib import Path
 
 from eval_agent.errors import exit_on_input_error
+from eval_agent.files import write_text
 from eval_agent.paper_plan import PaperModel, Plan, describe
 from eval_agent.paper_runs import play
+from eval_agent.report.figures import plot
+from eval_agent.report.measured import measure
+from eval_agent.report.paper_table import to_csv, to_csv_by_type, to_markdown
 from eval_agent.report.published import Experiment, names
+
+OUTPUT = Path("outputs/paper")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -41,7 +48,25 @@ def main(argv: list[str] | None = None) -> int:
     failed = {} if args.no_run else play(plan.runs_of(args.task), plan.model)
     for name, why in failed.items():
         print(f"failed: {name}: {why}", file=sys.stderr)
+    write_results(plan)
     return 1 if failed else 0
+
+
+def write_results(plan: Plan) -> None:
+    """Write what is measured by now, and say where."""
+    experiment, settings = plan.experiment, plan.model.settings
+    strong = plan.model.strong or {}
+    table = measure(experiment, plan.played(), settings["backbone"], plan.model.published_backbone,
+                    strong.get("backbone", strong.get("agent_model_name")))
+    folder = OUTPUT / plan.model.name
+    markdown = to_markdown(table)
+    write_text(folder / f"{experiment.name}.md", markdown)
+    write_text(folder / f"{experiment.name}.csv", to_csv(table))
+    write_text(folder / f"{experiment.name}_by_type.csv", to_csv_by_type(table))
+    if experiment.plot:
+        plot(table, plan.gammas(), folder / f"{experiment.name}.png")
+    kinds = "md, csv, _by_type.csv" + (", png" if experiment.plot else "")
+    print(f"\n{markdown}\nwrote {folder / experiment.name}.{{{kinds}}}")
 
 
 def _end(*_) -> None:

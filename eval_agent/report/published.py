@@ -43,6 +43,7 @@ class Experiment:
     references: list[str]
     rows: list[Row]
     plot: str | None = None
+    gammas: dict[str, float] = field(default_factory=dict)  # the paper's, by task
 
     @classmethod
     def load(cls, name: str) -> "Experiment":

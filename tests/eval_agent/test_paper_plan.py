@@ -7,7 +7,7 @@ import pytest
 from eval_agent.errors import InputError
 from eval_agent.paper_plan import PaperModel, Plan, describe
 from eval_agent.report.published import Experiment
-from tests.eval_agent.laboratory import ROOT, episode, laboratory, write_run  # noqa: F401  a fixture
+from tests.eval_agent.laboratory import ROOT, episode, laboratory, write_json, write_run  # noqa: F401  a fixture
 
 
 def plan_of(name, model="toy"):
@@ -69,8 +69,8 @@ def test_the_dry_run_counts_episodes_and_says_what_is_there(laboratory):
     assert shown["sciworld/dev", "nat"] == "4 episodes partly: 1 of 4"
     assert shown["sciworld/dev", "wkm_run2"] == "4 episodes missing"
     assert "12 runs, 36 episodes, 33 of them to be played" in told
-    assert any(line.startswith("missing: alfworld/dev: nowhere/valid_seen: no such folder") for line in told)
-    assert "missing: webshop/test: there is no WebShop here" in told
+    assert any(line.startswith("cannot be played: alfworld/dev: nowhere/valid_seen: no such folder") for line in told)
+    assert "cannot be played: webshop/test: there is no WebShop here" in told
 
 
 def test_a_strong_agent_is_the_model_config_s_or_missing(laboratory):
@@ -82,6 +82,15 @@ def test_a_strong_agent_is_the_model_config_s_or_missing(laboratory):
     assert str(alone.folder) == "out/alfworld/gpt-4/sciworld_toy_react_strong/dev"
     assert alone.served == () and guided.served == ("world_model",)
     assert "--agent_config openai --agent_model_name gpt-4 --world_config toy" in " ".join(guided.arguments)
+
+
+def test_results_without_the_games_at_hand_are_shown_and_not_played(laboratory):
+    folder = laboratory / "out" / "alfworld" / "agent_model" / "alfworld_toy_wkm" / "dev"
+    write_json(folder / "game 1.json", episode("game 1"))
+    write_json(folder / "run.json", {})
+    plan = plan_of("table3")
+    assert plan.columns == {"alfworld/dev": ("game 1",), "alfworld/test": ()} and plan.runs_of(None) == []
+    assert plan.played()["WKM", "alfworld/dev"].episodes == 1
 
 
 def test_what_a_person_has_to_mend_is_named(laboratory):
