@@ -41,6 +41,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--temperature", type=float, help="default: 0.5 for task knowledge (the paper), 0 for state"
     )
+    parser.add_argument(
+        "--expert_only", action="store_true", help='task knowledge without the rejected side ("w/o rejected")'
+    )
     parser.add_argument("--concurrency", type=positive, default=16, help="records at once (%(default)s)")
     parser.add_argument(
         "--max_attempts", type=positive, default=4, help="answers until a well-formed one (%(default)s)"
@@ -53,7 +56,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     args = parse_arguments()
     pairs = read_records(args.dataset_path)
-    check_pairs(pairs, args.gen, args.dataset_path)
+    check_pairs(pairs, args.gen, args.dataset_path, args.expert_only)
     synthesizer = load_synthesizer(
         args.task, args.model_name, args.api_base, args.temperature, args.max_attempts, args.timeout
     )
@@ -61,7 +64,7 @@ def main() -> int:
     journal = Journal(f"{args.output_path}.journal.jsonl")
     try:
         result = add_knowledge(
-            pairs, args.gen, synthesizer, made_by, journal, args.dataset_path, args.concurrency
+            pairs, args.gen, synthesizer, made_by, journal, args.dataset_path, args.concurrency, args.expert_only
         )
     finally:
         journal.close()

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # serve.sh start NAME...: controller and one worker for the adapters $OUT/peft/NAME, until "serve.sh stop".
+# NAME "base" is the base model without an adapter.
 source "$(dirname "$0")/settings.sh"
 pids=$OUT/logs/serve.pids
 
@@ -15,9 +16,11 @@ start() {
     fi
     python -m fastchat.serve.controller --host 127.0.0.1 --port 21001 > "$OUT/logs/controller.out" 2>&1 &
     echo $! > "$pids"
-    local models=() name
+    local models=() name path
     for name in "$@"; do
-        models+=(--model-path "$OUT/peft/$name" --model-names "$name")
+        path=$OUT/peft/$name
+        [ "$name" != base ] || path=$BASE_MODEL
+        models+=(--model-path "$path" --model-names "$name")
     done
     python -m eval_agent.serve.model_worker --host 127.0.0.1 --port 21020 --controller-address \
         http://localhost:21001 --worker-address http://localhost:21020 "${models[@]}" \

@@ -79,6 +79,24 @@ def test_a_language_model_is_asked_with_the_prompt_and_the_papers_limits(paths, 
     assert "your task is to: put a clean mug in cabinet." in prompt.lower()
 
 
+def test_knowledge_from_the_expert_alone_does_not_show_the_rejected_side(paths, build, serve):
+    pairs = make_pairs()
+    assert build(*paths) == 0
+    warned = [pair["task_knowledge"] for pair in read_json(paths[1])]
+    pairs[1].pop("rejected")  # nor is it needed
+    write_json(paths[0], pairs)
+    assert build(*paths, "task_knowledge", "alfworld", "rules", "--expert_only") == 0
+    alone = [pair["task_knowledge"] for pair in read_json(paths[1])]
+    assert any("You should not" in text for text in warned)
+    assert not any("You should not" in text for text in alone)
+
+    endpoint = serve(lambda messages: TASK_ANSWER)
+    arguments = ("task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--expert_only")
+    assert build(*paths, *arguments) == 0
+    for request in endpoint.requests:
+        assert request["messages"][0]["content"].endswith("expert's run alone teaches.)\nAnswer:")
+
+
 def test_state_knowledge_is_asked_with_the_history_before_the_action(paths, build, serve):
     endpoint = serve(lambda messages: f"State Knowledge: I have read {len(messages[0]['content'])} letters.")
     arguments = ("state_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--concurrency", 1)

@@ -22,6 +22,7 @@ WORKFLOWS = "The action workflows are:"
 MAX_TOKENS = {"task_knowledge": 512, "state_knowledge": 128}  # the paper's limit for state knowledge
 TEMPERATURES = {"task_knowledge": 0.5, "state_knowledge": 0.0}  # the paper names the first one
 LEFT_OUT = f"{OBSERVATION}(left out)"
+NO_BEGINNER = "(There is none for this task: write what the expert's run alone teaches.)"
 _TRIES = 8  # of one request that meets a fault that may pass, over some two minutes
 _WAIT = tenacity.wait_random_exponential(multiplier=1, max=60)
 _MOST_CUTS = 4
@@ -65,7 +66,7 @@ class LLMSynthesizer:
 
     def task_knowledge(self, chosen: list[Step], rejected: list[Step]) -> str:
         """kappa ~ pi(. | prompt, u, tau_w, tau_l). Raises NoKnowledge; InputError if the endpoint fails."""
-        runs = {"chosen": _told(chosen), "rejected": _told(rejected)}
+        runs = {"chosen": _told(chosen), "rejected": _told(rejected) if rejected else [NO_BEGINNER]}
         return self._ask("task_knowledge", chosen[0].observation, runs)
 
     def state_knowledge(self, task: str, history: list[tuple[str, str]]) -> str:

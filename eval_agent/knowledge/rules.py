@@ -14,13 +14,17 @@ _MOST_NAMED = 4  # checked places spelt out in state knowledge
 def task_knowledge(chosen: list[Step], rejected: list[Step]) -> str:
     """Knowledge of one task from its expert (chosen) and explored (rejected) steps, on one line.
 
-    Raises InputError where the task is not worded as ALFWorld's.
+    Without ``rejected`` steps it warns of nothing. Raises InputError where the task is not worded as ALFWorld's.
     """
     house, found_at = _search(chosen)
+    return compose_task_knowledge(house.goal, found_at, _wasted(house.goal, found_at, rejected) if rejected else [])
+
+
+def _wasted(goal: Goal, found_at: dict[str, str], rejected: list[Step]) -> list[str]:
+    """Types of places that the explored steps visited for nothing."""
     explored, rejected_found_at = _search(rejected)
-    useful = {*found_at.values(), *rejected_found_at.values(), house.goal.target, APPLIANCES.get(house.goal.kind)}
-    wasted = sorted({type_of(place) for place in explored.visited} - useful)
-    return compose_task_knowledge(house.goal, found_at, wasted)
+    useful = {*found_at.values(), *rejected_found_at.values(), goal.target, APPLIANCES.get(goal.kind)}
+    return sorted({type_of(place) for place in explored.visited} - useful)
 
 
 def compose_task_knowledge(goal: Goal, found_at: dict[str, str], wasted: list[str]) -> str:

@@ -31,7 +31,8 @@ class Synthesizer(Protocol):
 
     malformed: int
 
-    def task_knowledge(self, chosen: list[Step], rejected: list[Step]) -> str: ...
+    def task_knowledge(self, chosen: list[Step], rejected: list[Step]) -> str:
+        """``rejected`` is empty where knowledge comes from the expert alone."""
 
     def state_knowledge(self, task: str, history: list[tuple[str, str]]) -> str: ...
 
@@ -76,26 +77,27 @@ def load_synthesizer(
     return LLMSynthesizer(task, model_name, api_base, temperature, max_attempts, timeout)
 
 
-def check_pairs(pairs: list[dict], gen: str, source: str) -> None:
+def check_pairs(pairs: list[dict], gen: str, source: str, expert_only: bool = False) -> None:
     """Raises InputError naming file, record and field of the first fault that ``gen`` would stumble over."""
     if gen not in GENS:
         raise InputError(f'unknown --gen "{gen}", expected one of {", ".join(GENS)}')
     for index, pair in enumerate(pairs):
-        _requests(pair, gen, f"{source}: record {index}")
+        _requests(pair, gen, f"{source}: record {index}", expert_only)
 
 
 def add_knowledge(
     pairs: list[dict], gen: str, synthesizer: Synthesizer, made_by: dict, journal: Journal, source: str,
-    concurrency: int = 1,
+    concurrency: int = 1, expert_only: bool = False,
 ) -> Knowledge:
     """Copies of ``pairs`` with ``task_knowledge`` each, or ``state_knowledge`` on chosen's answered turns.
 
     ``concurrency`` records are worked on at once; the steps of one trajectory are asked for in their order.
+    ``expert_only`` shows no rejected trajectory (the ablation "w/o rejected").
     ``made_by`` (task, model, temperature) is part of what an answer is journalled under. Raises InputError
     where going on makes no sense: the endpoint is gone, or record after record stays without knowledge.
     """
     pairs = copy.deepcopy(pairs)
-    units = [_requests(pair, gen, f"{source}: record {index}") for index, pair in enumerate(pairs)]
+    units = [_requests(pair, gen, f"{source}: record {index}", expert_only) for index, pair in enumerate(pairs)]
     result, in_a_row, last = Knowledge([]), 0, ""
 
     def work(unit: list[Request]) -> int:
@@ -153,12 +155,14 @@ def _answer(request: Request, gen: str, synthesizer: Synthesizer, made_by: dict,
     return made
 
 
-def _requests(pair: dict, gen: str, where: str) -> list[Request]:
+def _requests(pair: dict, gen: str, where: str, expert_only: bool) -> list[Request]:
     chosen = pair_member(pair, "chosen", where)
     steps = checked_steps(chosen, f"{where}: chosen")
     if gen == "state_knowledge":
         return list(_state_requests(chosen, steps, f"{where}: chosen"))
-    rejected = checked_steps(pair_member(pair, "rejected", where), f"{where}: rejected")
+    rejected = []
+    if not expert_only:
+        rejected = checked_steps(pair_member(pair, "rejected", where), f"{where}: rejected")
     return [Request(pair, where, (steps, rejected))]
 
 

@@ -17,6 +17,8 @@ _MOST_OF_A_TYPE = 20
 _SHARED_SPOT = 0.03  # share of drawn furniture within reach of the piece before it
 _FEW_OF_A_TYPE = 4
 _SURPRISE = 0.25  # share of wanted objects that lie where nobody would look
+_SMALL = 0.5  # share of changed rooms with a few full pieces only: finding is practised more often there
+_FEW_PIECES = 6
 
 
 @dataclass
@@ -92,6 +94,8 @@ class RoomVariety:
         things = [thing for receptacle in room.receptacles for thing in receptacle.things]
         if way > 0.33:
             receptacles = self._refurnish(room, rng)
+            if rng.random() < _SMALL:
+                receptacles = self._few_of(receptacles, rng)
             things = self._exchange(things, rng)
         goal = rng.choice(self.goals) if rng.random() < 0.5 else room.goal
         self._make_possible(goal, receptacles, things, rng)
@@ -116,6 +120,14 @@ class RoomVariety:
                 spot = f"{kind} {number - (number > 0 and rng.random() < _SHARED_SPOT)}"
                 result.append(Receptacle(kind, rng.choice(pieces).openable, [], spot))
         return result
+
+    def _few_of(self, receptacles: list[Receptacle], rng: random.Random) -> list[Receptacle]:
+        """Whole kinds, until there are enough pieces."""
+        kinds, few = sorted({receptacle.kind for receptacle in receptacles}), []
+        for kind in rng.sample(kinds, len(kinds)):
+            if len(few) < _FEW_PIECES:
+                few += [receptacle for receptacle in receptacles if receptacle.kind == kind][:_FEW_PIECES]
+        return few
 
     def _exchange(self, things: list[str], rng: random.Random) -> list[str]:
         """Some of ``things`` and some of another room's."""
