@@ -10,7 +10,7 @@ from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, Mod
 from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import StateBase, build_cache
-from eval_agent.loop import NO_ACTION, Agent, WorldModel, first_action_only, run_episode
+from eval_agent.loop import NO_ACTION, Agent, Planner, WorldModel, first_action_only, run_episode
 from eval_agent.tasks import load_tasks
 
 INSTRUCTION = "Finish the task in the household."
@@ -79,7 +79,8 @@ def play(env, task, agent, world_model=None, max_steps=40):
 
 
 def world(model, state_base, verbs, gamma=0.4, whole_verb=False):
-    return WorldModel(model, INSTRUCTION, 0.0, 512, 128, state_base, gamma, 3000, list(verbs), whole_verb)
+    planner = Planner(state_base, gamma, 3000, list(verbs), whole_verb)
+    return WorldModel(model, INSTRUCTION, 0.0, 512, 128, planner=planner)
 
 
 def test_the_plain_agent_replays_the_expert_and_wins(env, task, expert):
