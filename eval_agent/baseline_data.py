@@ -1,7 +1,13 @@
 """Training data of the baselines that learn: NAT, KnowAgent and ETO (paper, Section 4 and Appendix)."""
 
 from eval_agent.dialogues import (
-    action_path, agent_turns, dialogue, instruction, react_steps, sharegpt, shown,
+    action_path,
+    agent_turns,
+    dialogue,
+    instruction,
+    react_steps,
+    sharegpt,
+    shown,
 )
 from eval_agent.knowledge.records import checked_steps, expert_of
 from eval_agent.trajectory import pair_member
