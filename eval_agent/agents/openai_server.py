@@ -66,7 +66,9 @@ class OpenAIAgent(LMAgent):
     def _chat(self, messages: list[dict], stop: list[str], **request) -> str:
         if messages[-1]["role"] == "assistant":
             raise ModelError(f"{self.model_name} at {self.api_base}: a chat endpoint cannot continue a reply")
-        answer = self._ask(self._client.chat.completions, messages=messages, stop=stop or None, **request)
+        if stop:  # some servers refuse an empty list
+            request["stop"] = stop
+        answer = self._ask(self._client.chat.completions, messages=messages, **request)
         return answer.choices[0].message.content or ""
 
     def _complete(self, messages: list[dict], **request):
