@@ -1,5 +1,7 @@
 """Loading and checking of configs/task/*.json and configs/model/*.json, before anything long is loaded."""
 
+import copy
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,21 +14,30 @@ from eval_agent.tasks.base import Task
 SCORES = ("first_token", "whole")
 
 
-def load_task_config(name: str, folder: str | Path, gamma: float | None = None,
-                     state_base: str | None = None) -> dict:
-    """The task config ``name`` (see :func:`find_config`), checked; ``gamma`` and the base's path replaced.
+def load_task_config(name: str, folder: str | Path) -> dict:
+    """The task config ``name`` (see :func:`find_config`), checked.
 
     Raises InputError naming the file and the field that is missing or out of range.
     """
     path = find_config(name, folder)
     config = _object(read_json(path), str(path))
     _check(config, _TASK_FIELDS, path)
-    if gamma is not None:
-        config["planner"]["gamma"] = gamma
-        _check(config, {"planner.gamma": _share}, Path("--gamma"))
-    if state_base is not None:
-        config["state_base"]["path"] = state_base
     return config
+
+
+def override(config: dict, values: dict[str, Any], source: str) -> dict:
+    """A copy of the task config with ``values`` by dotted field ("planner.gamma"), checked as the file's are.
+
+    Raises InputError naming ``source`` and the field that no task config has, or whose value is wrong.
+    """
+    changed = copy.deepcopy(config)
+    for field, value in values.items():
+        if field not in _TASK_FIELDS:
+            raise InputError(f'{source}: a task config has no field "{field}", only {", ".join(_TASK_FIELDS)}')
+        *sections, key = field.split(".")
+        functools.reduce(dict.__getitem__, sections, changed)[key] = value
+        _check(changed, {field: _TASK_FIELDS[field]}, source)
+    return changed
 
 
 def load_model_config(name: str, folder: str | Path) -> dict:
@@ -176,7 +187,7 @@ _PAPER_FIELDS: dict[str, Check] = {
 }
 
 
-def _check(config: dict, fields: dict[str, Check], path: Path) -> None:
+def _check(config: dict, fields: dict[str, Check], path: Path | str) -> None:
     for field, check in fields.items():
         value: Any = config
         for key in field.split("."):
