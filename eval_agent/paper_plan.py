@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from eval_agent.config import find_config, load_paper_settings, load_task_config
+from eval_agent.config import load_paper_settings, load_task_config
 from eval_agent.errors import InputError
-from eval_agent.files import read_json
+from eval_agent.methods import Method, apply_overrides, load_method
 from eval_agent.report.published import Experiment, Row, split_column
 from eval_agent.report.repeated import Played
 from eval_agent.results import episode_names, read_episodes
 from eval_agent.tasks import load_tasks
 
-TASKS, MODELS, METHODS = "configs/task", "configs/model", "configs/method"
+TASKS, MODELS = "configs/task", "configs/model"
 PLAIN_BASE = "base"  # served without an adapter
 
 
@@ -72,7 +72,8 @@ class PaperModel:
 
     @property
     def strong(self) -> dict | None:
-        """The stronger agent of Table 4: ``agent_config``, ``agent_model_name`` and, if published, ``backbone``."""
+        """The stronger agent of Table 4: ``agent_model_name``, and where they differ from the method's config and
+        from that name, ``agent_config`` (configs/model) and ``backbone`` (as the paper calls it)."""
         return self.settings.get("strong")
 
     def out(self, task: str) -> Path:
@@ -172,23 +173,24 @@ class Plan:
         if not games or row.strong and not self.model.strong:
             return []
         task, split = split_column(column)
-        method, config = _read_method(row.method), self._task_config(task)
-        times = self.model.settings["repetitions"] if _agent_temperature(method, config) > 0 else 1
+        method = load_method(row.method)
+        config = apply_overrides(method, self._task_config(task))
+        times = self.model.settings["repetitions"] if method.agent_temperature(config) > 0 else 1
         return [self._run(row, task, split, method, config, games, k) for k in range(1, times + 1)]
 
-    def _run(self, row: Row, task: str, split: str, method: dict, config: dict, games: tuple[str, ...],
+    def _run(self, row: Row, task: str, split: str, method: Method, config: dict, games: tuple[str, ...],
              k: int) -> Run:
         variant, flags = _variant(row, config["planner"])
         exp_name = row.method + variant + (f"_run{k}" if k > 1 else "")
-        agent, world = method["agent_model"], method["world_model"]
+        agent, world = method.agent_model, method.world_model
         out, exp_config = self.model.out(task), self.model.exp_config(task)
-        encoder = method.get("overrides", {}).get("state_base.encoder")
+        encoder = method.overrides.get("state_base.encoder")
         agent_config = self.model.name
         if row.strong:
-            agent_config, agent = self.model.strong["agent_config"], self.model.strong["agent_model_name"]
+            agent = self.model.strong["agent_model_name"]
+            agent_config = self.model.strong.get("agent_config") or method.agent_config
             flags += ["--agent_model_name", agent, *(["--world_config", self.model.name] if world else [])]
-        planned = method.get("state_knowledge") == "planner"
-        if planned:
+        if method.plans:
             flags += ["--state_base", str(state_base(out, encoder))]
         arguments = ["--method", row.method, "--exp_config", exp_config, "--exp_name", exp_name, "--split", split,
                      "--output_dir", str(out), "--agent_config", agent_config, *flags,
@@ -196,7 +198,7 @@ class Plan:
         served = [] if row.strong else [agent]
         served += [world] if world and world not in served else []
         return Run(task, split, row.method, exp_name, out / agent / f"{exp_config}_{exp_name}" / split, games,
-                   tuple(served), encoder if planned else None, tuple(arguments))
+                   tuple(served), encoder, tuple(arguments))
 
 
 def state_base(out: Path, encoder: str | None) -> Path:
@@ -223,20 +225,6 @@ def describe(plan: Plan, task: str | None = None) -> str:
 
 def command_of(run: Run) -> list[str]:
     return [sys.executable, "-m", "eval_agent.eto_multi_main_probs", *run.arguments]
-
-
-def _read_method(name: str) -> dict:
-    path = find_config(name, METHODS)
-    method = read_json(path)
-    for key in ("agent_model", "world_model"):
-        if not isinstance(method, dict) or key not in method:
-            raise InputError(f'{path}: field "{key}" is missing')
-    return method
-
-
-def _agent_temperature(method: dict, task_config: dict) -> float:
-    key = "temperature_with_knowledge" if method["world_model"] else "temperature"
-    return method.get("overrides", {}).get(f"agent.{key}", task_config["agent"][key])
 
 
 def _variant(row: Row, planner: dict) -> tuple[str, list[str]]:

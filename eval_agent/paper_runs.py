@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from eval_agent.paper_plan import PLAIN_BASE, PaperModel, Run, command_of, state_base
 
+UNIFIED = "unified_world_model"
 _RUNNING_ALREADY = "running already"  # what serve.sh says of servers that somebody else started
 
 
@@ -30,7 +31,7 @@ def play(runs: list[Run], model: PaperModel) -> dict[str, str]:
 
 def _play_task(runs: list[Run], model: PaperModel, task: str) -> dict[str, str]:
     environment = _environment(model, task)
-    without = _missing_adapters(runs, environment)
+    without = _missing_adapters(runs, model, environment)
     failed = {
         run.name: f"no adapter {name}" for run in runs for name in run.served if name in without
     }
@@ -63,12 +64,15 @@ def _names(runs: list[Run]) -> list[str]:
     return list(dict.fromkeys(name for run in runs for name in run.served))
 
 
-def _missing_adapters(runs: list[Run], environment: dict[str, str]) -> set[str]:
+def _missing_adapters(runs: list[Run], model: PaperModel, environment: dict[str, str]) -> set[str]:
     """Names that could not be trained; each is asked for by itself, so that one fault does not stop the others."""
     missing = set()
     for name in _names(runs):
         if name != PLAIN_BASE:
             try:
+                if name == UNIFIED:  # from the data of every task's own world model
+                    for task in model.tasks:
+                        _call(["bash", "scripts/adapters.sh", "world_model"], _environment(model, task))
                 _call(["bash", "scripts/adapters.sh", name], environment)
             except StepFailed as error:
                 print(f"error: {error}", file=sys.stderr)

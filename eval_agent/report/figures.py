@@ -72,6 +72,7 @@ def _bar_panel(axis, table: Measured, columns: list[str]) -> None:
     axis.set_yticks(range(len(labels)), labels)
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel(UNITS_OF[table.experiment.measure])
+    axis.text(1.02, 1.0, "measured", transform=axis.transAxes, ha="left", fontsize=6.5, color="0.3")
     axis.set_xlim(0, axis.get_xlim()[1] * 1.04)  # room for the last marker
     axis.grid(axis="x", color="0.9")
 
@@ -142,7 +143,7 @@ def _curve(axis, table: Measured, column: str, own: float | None, style: dict) -
         level = table.cells[line.label, column].measured
         if level:
             axis.axhline(level.mean, color=style["color"], linewidth=0.9, linestyle=(0, (1, 2)),
-                         label=f"{_split_title(column)}, {line.row.method} (no knowledge)")
+                         label=f"{_split_title(column)}, no knowledge ({line.row.method})")
 
 
 def _legend(figure, axes, table: Measured) -> None:
@@ -153,8 +154,8 @@ def _legend(figure, axes, table: Measured) -> None:
         shown |= dict(zip(labels, handles))
     kinds = ("measured", "paper", "")
     shown = {label: shown[label] for kind in kinds for label in shown if kind in label}
-    shown["95% interval over games"] = Patch(alpha=0.18, color="0.2") if table.experiment.plot == "gamma" else \
+    shown["95% interval"] = Patch(alpha=0.18, color="0.2") if table.experiment.plot == "gamma" else \
         pyplot.Line2D([], [], color="0.1", linewidth=1, marker="|", ms=5)
     title = f"measured: {table.backbone}; paper: {table.published_backbone}"
     figure.legend(shown.values(), shown.keys(), title=title, loc="outside lower center", ncols=2 * len(axes),
-                  frameon=False, columnspacing=1.2, handlelength=1.8, alignment="left", title_fontsize=8)
+                  frameon=False, columnspacing=1.0, handlelength=1.6, alignment="left", title_fontsize=8)

@@ -12,18 +12,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SPLITS = {"dev": {"boil": [0, 1], "melt": [0, 1]}, "test": {"boil": [8, 9]}}
-METHODS = {
-    "sft": {"agent_model": "experienced_agent", "world_model": None},
-    "sft_warm": {"agent_model": "experienced_agent", "world_model": None, "overrides": {"agent.temperature": 0.5}},
-    "wkm": {"agent_model": "agent_model", "world_model": "world_model", "state_knowledge": "planner"},
-    "wkm_hidden": {"agent_model": "agent_model", "world_model": "world_model", "state_knowledge": "planner",
-                   "overrides": {"state_base.encoder": "wkm-hidden"}},
-    "w_task": {"agent_model": "agent_model", "world_model": "world_model"},
-    "prompt": {"agent_model": "agent_model", "world_model": "base", "state_knowledge": "planner"},
-    "react_strong": {"agent_model": None, "world_model": None},
-    "weak_guide_strong": {"agent_model": None, "world_model": "world_model"},
-    **{name: {"agent_model": name, "world_model": None} for name in ("nat", "eto", "knowagent")},
-}
 NOTE = 'echo "$(basename $0) $* TASK=$TASK OUT=$OUT BASE_MODEL=$BASE_MODEL EXP_CONFIG=$EXP_CONFIG" >> calls.txt\n'
 EVALUATION = '''
 import json, os, sys
@@ -34,7 +22,7 @@ with open("calls.txt", "a") as calls:
 if flags["--method"] in os.environ.get("BROKEN", "").split():
     sys.exit(1)
 method = json.load(open(f"configs/method/{flags['--method']}.json"))
-agent = flags.get("--agent_model_name") or method["agent_model"]
+agent = flags.get("--agent_model_name", method["agent_model"])
 games = json.load(open("games.json"))[flags["--split"]]
 folder = Path(flags["--output_dir"]) / agent / f"{flags['--exp_config']}_{flags['--exp_name']}" / flags["--split"]
 folder.mkdir(parents=True, exist_ok=True)
@@ -61,9 +49,8 @@ def laboratory(tmp_path, monkeypatch) -> Path:
     from eval_agent.config import load_task_config
     from eval_agent.tasks import load_tasks
 
-    shutil.copytree(ROOT / "configs" / "paper", tmp_path / "configs" / "paper")
-    for name, method in METHODS.items():
-        write_json(tmp_path / "configs" / "method" / f"{name}.json", {"title": name, **method})
+    for name in ("paper", "method"):
+        shutil.copytree(ROOT / "configs" / name, tmp_path / "configs" / name)
     for name in ("sciworld", "alfworld"):
         config = load_task_config(name, ROOT / "configs" / "task")
         config["task"]["splits"] = SPLITS if name == "sciworld" else config["task"]["splits"]

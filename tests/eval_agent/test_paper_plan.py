@@ -5,8 +5,10 @@ import json
 import pytest
 
 from eval_agent.errors import InputError
+from eval_agent.methods import load_method
 from eval_agent.paper_plan import PaperModel, Plan, describe
 from eval_agent.report.published import Experiment
+from eval_agent.report.published import names as names_of_experiments
 from tests.eval_agent.laboratory import ROOT, episode, laboratory, write_json, write_run  # noqa: F401  a fixture
 
 
@@ -49,10 +51,7 @@ def test_the_task_s_own_gamma_is_the_wkm_s_run(laboratory):
 
 
 def test_another_encoder_has_a_state_base_of_its_own(laboratory):
-    experiment = Experiment.load("ablations")
-    for row in [row for row in experiment.rows if row.method == "wkm_exact"]:
-        experiment.rows.remove(row)
-    runs = {run.exp_name: run for run in Plan(experiment, PaperModel.load("toy")).runs_of(None)}
+    runs = {run.exp_name: run for run in plan_of("ablations").runs_of(None)}
     assert "out/sciworld/state_base_wkm-hidden" in runs["wkm_hidden"].arguments
     assert "--n_neighbours 10" in " ".join(runs["wkm_n10"].arguments)
 
@@ -75,13 +74,21 @@ def test_the_dry_run_counts_episodes_and_says_what_is_there(laboratory):
 
 def test_a_strong_agent_is_the_model_config_s_or_missing(laboratory):
     assert not plan_of("table4").runs_of(None)
-    change_model(laboratory, strong={"backbone": "GPT-4", "agent_config": "openai", "agent_model_name": "gpt-4"},
+    change_model(laboratory, strong={"backbone": "GPT-4", "agent_model_name": "gpt-4"},
                  tasks={"alfworld": "sciworld_toy"})
     runs = {run.exp_name: run for run in plan_of("table4").runs_of(None) if run.split == "dev"}
     alone, guided = runs["react_strong"], runs["weak_guide_strong"]
     assert str(alone.folder) == "out/alfworld/gpt-4/sciworld_toy_react_strong/dev"
     assert alone.served == () and guided.served == ("world_model",)
-    assert "--agent_config openai --agent_model_name gpt-4 --world_config toy" in " ".join(guided.arguments)
+    assert "--agent_config openai_chat --agent_model_name gpt-4 --world_config toy" in " ".join(guided.arguments)
+
+
+def test_every_row_s_method_is_one_of_the_configs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    rows = [row for name in names_of_experiments() for row in Experiment.load(name).rows]
+    assert all(load_method(row.method).agent_model or row.strong for row in rows)
+    unused = {path.stem for path in (ROOT / "configs" / "method").glob("*.json")} - {row.method for row in rows}
+    assert unused == set()
 
 
 def test_results_without_the_games_at_hand_are_shown_and_not_played(laboratory):

@@ -85,3 +85,10 @@ def test_the_plain_base_is_served_without_an_adapter_and_bases_are_built_while_s
     told = "\n".join(calls(laboratory))
     assert "adapters.sh base" not in told and "serve.sh start agent_model base world_model" in told
     assert "--vector_cache_path out/sciworld/state_base_wkm-hidden" in told and "--encoder wkm-hidden" in told
+
+
+def test_the_unified_world_model_waits_for_every_task_s_data(laboratory):
+    play_all("fig5")
+    adapters = [" ".join(call.split()[1:3]) for call in calls(laboratory) if call.startswith("adapters.sh")]
+    place = adapters.index("unified_world_model TASK=sciworld")
+    assert adapters[place - 2 : place] == ["world_model TASK=alfworld", "world_model TASK=sciworld"]
