@@ -156,6 +156,7 @@ def _legend(figure, axes, table: Measured) -> None:
     shown = {label: shown[label] for kind in kinds for label in shown if kind in label}
     shown["95% interval"] = Patch(alpha=0.18, color="0.2") if table.experiment.plot == "gamma" else \
         pyplot.Line2D([], [], color="0.1", linewidth=1, marker="|", ms=5)
-    title = f"measured: {table.backbone}; paper: {table.published_backbone}"
+    published = any("paper" in label for label in shown)
+    title = f"measured: {table.backbone}" + (f"; paper: {table.published_backbone}" if published else "")
     figure.legend(shown.values(), shown.keys(), title=title, loc="outside lower center", ncols=2 * len(axes),
                   frameon=False, columnspacing=1.0, handlelength=1.6, alignment="left", title_fontsize=8)
