@@ -1,7 +1,7 @@
 """Which runs a table or figure of the paper needs, and which of them have results.
 
-Knows the configs (configs/paper, configs/model, configs/method, configs/task) and where results lie; starts nothing.
-A run's folder is <out>/<task>/<agent_model_name>/<exp_config>_<exp_name>/<split>, its exp_name
+Knows the configs (configs/paper, configs/model, configs/method, configs/task) and where results lie; starts
+nothing. A run's folder is <out>/<task>/<agent_model_name>/<exp_config>_<exp_name>/<split>, its exp_name
 <method>[_gamma<g>][_n<N>][_run<k>].
 """
 
@@ -41,7 +41,7 @@ class Run:
         return f"{self.task}/{self.split} {self.exp_name}"
 
     def results(self) -> dict[str, dict]:
-        """"meta" of every finished episode of the split, by task id."""
+        """ "meta" of every finished episode of the split, by task id."""
         metas = (episode["meta"] for episode in read_episodes(self.folder))
         wanted = set(self.games)
         return {meta["task_id"]: meta for meta in metas if meta["finished"] and meta["task_id"] in wanted}
@@ -72,8 +72,8 @@ class PaperModel:
 
     @property
     def strong(self) -> dict | None:
-        """The stronger agent of Table 4: ``agent_model_name``, and where they differ from the method's config and
-        from that name, ``agent_config`` (configs/model) and ``backbone`` (as the paper calls it)."""
+        """The stronger agent of Table 4: ``agent_model_name``, if need be ``agent_config`` (configs/model, in
+        place of the method's) and ``backbone`` (what the paper calls it)."""
         return self.settings.get("strong")
 
     def out(self, task: str) -> Path:
@@ -83,14 +83,19 @@ class PaperModel:
         entry = self.settings["tasks"][task]
         name = entry.get("exp_config") if isinstance(entry, dict) else entry
         if not isinstance(name, str):
-            raise InputError(f'configs/model/{self.name}.json: field "paper.tasks.{task}" is {entry!r}, expected the '
-                             'name of a task config, or {"exp_config": ..., "base_model": ...}')
+            raise InputError(
+                f'configs/model/{self.name}.json: field "paper.tasks.{task}" is {entry!r}, '
+                'expected the name of a task config, or {"exp_config": ..., "base_model": ...}'
+            )
         return name
 
     def base_model(self, task: str) -> str:
         entry = self.settings["tasks"][task]
-        return entry.get("base_model", self.settings["base_model"]) if isinstance(entry, dict) \
+        return (
+            entry.get("base_model", self.settings["base_model"])
+            if isinstance(entry, dict)
             else self.settings["base_model"]
+        )
 
 
 @dataclass(frozen=True)
@@ -116,11 +121,12 @@ class Plan:
         """(row key, column) -> its repetitions; an empty list where nothing can be run."""
         return {
             (row.key, column): self._repetitions(row, column)
-            for row in self.experiment.rows for column in self.experiment.columns
+            for row in self.experiment.rows
+            for column in self.experiment.columns
         }
 
     def runs_of(self, task: str | None) -> list[Run]:
-        """The runs that can be played, or those of one task: first repetitions first, so that one that is stopped has all rows.
+        """The runs that can be played, or those of one task; first repetitions first.
 
         Raises InputError where the model has no such task.
         """
@@ -128,15 +134,19 @@ class Plan:
             raise InputError(f'--task "{task}": {self.model.name} has {", ".join(self.model.tasks)}')
         repetitions = max((len(runs) for runs in self.cells.values()), default=0)
         ordered = [runs[k] for k in range(repetitions) for runs in self.cells.values() if k < len(runs)]
-        wanted = [run for run in dict.fromkeys(ordered)
-                  if task in (None, run.task) and f"{run.task}/{run.split}" not in self.unavailable]
+        wanted = [
+            run
+            for run in dict.fromkeys(ordered)
+            if task in (None, run.task) and f"{run.task}/{run.split}" not in self.unavailable
+        ]
         return sorted(wanted, key=lambda run: self.model.tasks.index(run.task))
 
     def played(self) -> dict[tuple[str, str], Played]:
         """What there is of each cell that can be measured."""
         return {
             (key, column): Played(self.columns[column], [run.results() for run in runs])
-            for (key, column), runs in self.cells.items() if runs
+            for (key, column), runs in self.cells.items()
+            if runs
         }
 
     def gammas(self) -> dict[str, float]:
@@ -146,7 +156,9 @@ class Plan:
     def _why_not(self, column: str) -> str | None:
         task, split = split_column(column)
         if task not in self.model.tasks:
-            return f"{self.model.name} has no task {task}" if task != "webshop" else "there is no WebShop here"
+            return (
+                f"{self.model.name} has no task {task}" if task != "webshop" else "there is no WebShop here"
+            )
         if split not in self.model.settings["splits"]:
             return f'"{split}" is not among the splits of {self.model.name}'
         try:
@@ -156,7 +168,7 @@ class Plan:
         return None
 
     def _games(self, column: str) -> tuple[str, ...]:
-        """The split's games; where they are not at hand, those that any run has played (results that were copied)."""
+        """The split's games; where they are not at hand, those that any run has played."""
         task, split = split_column(column)
         if column not in self.unavailable:
             return tuple(one.task_id for one in load_tasks(self._task_config(task), split))
@@ -178,8 +190,9 @@ class Plan:
         times = self.model.settings["repetitions"] if method.agent_temperature(config) > 0 else 1
         return [self._run(row, task, split, method, config, games, k) for k in range(1, times + 1)]
 
-    def _run(self, row: Row, task: str, split: str, method: Method, config: dict, games: tuple[str, ...],
-             k: int) -> Run:
+    def _run(
+        self, row: Row, task: str, split: str, method: Method, config: dict, games: tuple[str, ...], k: int
+    ) -> Run:
         variant, flags = _variant(row, config["planner"])
         exp_name = row.method + variant + (f"_run{k}" if k > 1 else "")
         agent, world = method.agent_model, method.world_model
@@ -192,13 +205,36 @@ class Plan:
             flags += ["--agent_model_name", agent, *(["--world_config", self.model.name] if world else [])]
         if method.plans:
             flags += ["--state_base", str(state_base(out, encoder))]
-        arguments = ["--method", row.method, "--exp_config", exp_config, "--exp_name", exp_name, "--split", split,
-                     "--output_dir", str(out), "--agent_config", agent_config, *flags,
-                     "--num_workers", str(self.workers)]
+        arguments = [
+            "--method",
+            row.method,
+            "--exp_config",
+            exp_config,
+            "--exp_name",
+            exp_name,
+            "--split",
+            split,
+            "--output_dir",
+            str(out),
+            "--agent_config",
+            agent_config,
+            *flags,
+            "--num_workers",
+            str(self.workers),
+        ]
         served = [] if row.strong else [agent]
         served += [world] if world and world not in served else []
-        return Run(task, split, row.method, exp_name, out / agent / f"{exp_config}_{exp_name}" / split, games,
-                   tuple(served), encoder, tuple(arguments))
+        return Run(
+            task,
+            split,
+            row.method,
+            exp_name,
+            out / agent / f"{exp_config}_{exp_name}" / split,
+            games,
+            tuple(served),
+            encoder,
+            tuple(arguments),
+        )
 
 
 def state_base(out: Path, encoder: str | None) -> Path:
@@ -207,7 +243,7 @@ def state_base(out: Path, encoder: str | None) -> Path:
 
 
 def describe(plan: Plan, task: str | None = None) -> str:
-    """The runs, how many episodes each has and how many of them exist; then what cannot be measured and why."""
+    """The runs, how many episodes each has and how many of them exist; then what cannot be played and why."""
     lines = [f"{plan.experiment.title}: {plan.model.name}, results in {plan.model.settings['out']}"]
     to_play, runs = 0, plan.runs_of(task)
     for run in runs:
@@ -218,8 +254,11 @@ def describe(plan: Plan, task: str | None = None) -> str:
     episodes = sum(len(run.games) for run in runs)
     lines.append(f"{len(runs)} runs, {episodes} episodes, {to_play} of them to be played")
     lines += [f"cannot be played: {column}: {why}" for column, why in plan.unavailable.items()]
-    lines += [f'cannot be played: {row.key}: {plan.model.name} names no "strong" agent'
-              for row in plan.experiment.rows if row.strong and not plan.model.strong]
+    lines += [
+        f'cannot be played: {row.key}: {plan.model.name} names no "strong" agent'
+        for row in plan.experiment.rows
+        if row.strong and not plan.model.strong
+    ]
     return "\n".join(lines)
 
 
@@ -228,7 +267,7 @@ def command_of(run: Run) -> list[str]:
 
 
 def _variant(row: Row, planner: dict) -> tuple[str, list[str]]:
-    """(end of exp_name, flags) of a row's gamma and N; nothing for the task's own values: that run is shared."""
+    """(end of exp_name, flags) of a row's gamma and N; nothing for the task's own: that run is shared."""
     name, flags = "", []
     if row.gamma is not None and row.gamma != planner["gamma"]:
         name, flags = f"_gamma{row.gamma:g}", ["--gamma", f"{row.gamma:g}"]

@@ -2,10 +2,10 @@
 
     python -m eval_agent.paper_results table1 tiny --dry_run
 
-EXPERIMENT is a file of configs/paper, MODEL one of configs/model. Results that exist are used, whatever made them; a run
-that was stopped is continued. Markdown, CSV and, for figures, PNG go to outputs/paper/MODEL/. The environment
-variable NUM_WORKERS (4) says how many episodes are played side by side. Exit code 1 where a
-run failed (its cells are shown as missing, or with a note), 2 for bad input.
+EXPERIMENT is a file of configs/paper, MODEL one of configs/model. Results that exist are used, whatever made
+them; a run that was stopped is continued. Markdown, CSV and, for figures, PNG go to outputs/paper/MODEL/. The
+environment variable NUM_WORKERS (4) says how many episodes are played side by side. Exit code 1 where a run
+failed (its cells are shown as missing, or with a note), 2 for bad input.
 """
 
 import argparse
@@ -28,11 +28,17 @@ OUTPUT = Path("outputs/paper")
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m eval_agent.paper_results", description=__doc__, formatter_class=raw)
+    parser = argparse.ArgumentParser(
+        prog="python -m eval_agent.paper_results", description=__doc__, formatter_class=raw
+    )
     parser.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(names()))
-    parser.add_argument("model", metavar="MODEL", nargs="?", default="tiny", help="a name in configs/model (tiny)")
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", default="tiny", help="a name in configs/model (tiny)"
+    )
     parser.add_argument("--dry_run", action="store_true", help="only print the runs and which of them exist")
-    parser.add_argument("--no_run", action="store_true", help="write the table from the results that are there")
+    parser.add_argument(
+        "--no_run", action="store_true", help="write the table from the results that are there"
+    )
     parser.add_argument("--task", help="run what is missing of this task only, such as alfworld")
     return parser.parse_args(argv)
 
@@ -56,8 +62,13 @@ def write_results(plan: Plan) -> None:
     """Write what is measured by now, and say where."""
     experiment, settings = plan.experiment, plan.model.settings
     strong = plan.model.strong or {}
-    table = measure(experiment, plan.played(), settings["backbone"], plan.model.published_backbone,
-                    strong.get("backbone", strong.get("agent_model_name")))
+    table = measure(
+        experiment,
+        plan.played(),
+        settings["backbone"],
+        plan.model.published_backbone,
+        strong.get("backbone", strong.get("agent_model_name")),
+    )
     folder = OUTPUT / plan.model.name
     markdown = to_markdown(table)
     write_text(folder / f"{experiment.name}.md", markdown)

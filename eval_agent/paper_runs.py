@@ -32,9 +32,7 @@ def play(runs: list[Run], model: PaperModel) -> dict[str, str]:
 def _play_task(runs: list[Run], model: PaperModel, task: str) -> dict[str, str]:
     environment = _environment(model, task)
     without = _missing_adapters(runs, model, environment)
-    failed = {
-        run.name: f"no adapter {name}" for run in runs for name in run.served if name in without
-    }
+    failed = {run.name: f"no adapter {name}" for run in runs for name in run.served if name in without}
     runs = [run for run in runs if run.name not in failed]
     if not runs:
         return failed
@@ -55,8 +53,13 @@ def _play_task(runs: list[Run], model: PaperModel, task: str) -> dict[str, str]:
 def _environment(model: PaperModel, task: str) -> dict[str, str]:
     """What scripts/settings.sh reads, for one task of the model."""
     return {
-        **os.environ, "TASK": task, "OUT": str(model.out(task)), "EXP_CONFIG": model.exp_config(task),
-        "BASE_MODEL": model.base_model(task), "RECIPE": model.settings["recipe"], "AGENT_CONFIG": model.name,
+        **os.environ,
+        "TASK": task,
+        "OUT": str(model.out(task)),
+        "EXP_CONFIG": model.exp_config(task),
+        "BASE_MODEL": model.base_model(task),
+        "RECIPE": model.settings["recipe"],
+        "AGENT_CONFIG": model.name,
     }
 
 
@@ -65,7 +68,7 @@ def _names(runs: list[Run]) -> list[str]:
 
 
 def _missing_adapters(runs: list[Run], model: PaperModel, environment: dict[str, str]) -> set[str]:
-    """Names that could not be trained; each is asked for by itself, so that one fault does not stop the others."""
+    """Names that could not be trained; each is asked for alone, so that a fault does not stop the others."""
     missing = set()
     for name in _names(runs):
         if name != PLAIN_BASE:
@@ -109,13 +112,27 @@ def _stop(environment: dict[str, str]) -> None:
 
 
 def _make_state_base(run: Run, model: PaperModel, environment: dict[str, str]) -> None:
-    """A method with an encoder of its own: its base is made while the models are served, as wkm-hidden needs."""
+    """A method with its own encoder: its base is made while the models are served, as wkm-hidden needs."""
     out = model.out(run.task)
     cache = state_base(out, run.encoder)
     if run.encoder and not (cache / "meta.json").exists():
-        _call([sys.executable, "state_base_build.py", "--state_action_pair_path", str(out / "state_action_pair.json"),
-               "--vector_cache_path", str(cache), "--exp_config", environment["EXP_CONFIG"], "--encoder", run.encoder,
-               "--encoder_model", run.served[-1]], environment)
+        _call(
+            [
+                sys.executable,
+                "state_base_build.py",
+                "--state_action_pair_path",
+                str(out / "state_action_pair.json"),
+                "--vector_cache_path",
+                str(cache),
+                "--exp_config",
+                environment["EXP_CONFIG"],
+                "--encoder",
+                run.encoder,
+                "--encoder_model",
+                run.served[-1],
+            ],
+            environment,
+        )
 
 
 def _call(command: list[str], environment: dict[str, str]) -> None:

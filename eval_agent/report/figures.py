@@ -18,9 +18,20 @@ from eval_agent.report.paper_table import TASKS, UNITS_OF  # noqa: E402
 from eval_agent.report.published import split_column  # noqa: E402
 from eval_agent.report.rows import SPLITS  # noqa: E402
 
-STYLE = {"font.size": 8, "axes.titlesize": 9, "axes.labelsize": 8, "legend.fontsize": 8, "axes.spines.top": False,
-         "axes.spines.right": False, "hatch.linewidth": 0.6, "axes.axisbelow": True}
-FILLS = {"dev": {"color": "#1f4e79"}, "test": {"facecolor": "#bcd2e8", "edgecolor": "#1f4e79", "hatch": "////"}}
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "legend.fontsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "hatch.linewidth": 0.6,
+    "axes.axisbelow": True,
+}
+FILLS = {
+    "dev": {"color": "#1f4e79"},
+    "test": {"facecolor": "#bcd2e8", "edgecolor": "#1f4e79", "hatch": "////"},
+}
 LINES = {"dev": {"color": "#1f4e79", "linestyle": "-"}, "test": {"color": "#c0651a", "linestyle": "--"}}
 MARKERS = {"dev": "D", "test": "s"}
 PANEL_WIDTH = 3.4  # inches: a column of print
@@ -58,8 +69,11 @@ def _figure(panels: int, height: float, **options):
 
 
 def _published_columns(table: Measured) -> list[str]:
-    return [column for column in table.experiment.columns
-            if any(table.cells[line.label, column].published is not None for line in table.lines)]
+    return [
+        column
+        for column in table.experiment.columns
+        if any(table.cells[line.label, column].published is not None for line in table.lines)
+    ]
 
 
 def _bar_panel(axis, table: Measured, columns: list[str]) -> None:
@@ -82,15 +96,40 @@ def _bar(axis, cell: Cell, at: float, height: float) -> None:
     measured = cell.measured
     if measured:
         error = [[measured.mean - measured.low], [measured.high - measured.mean]]
-        axis.barh(at, measured.mean, height, xerr=error, label=_measured(cell.column), **FILLS[split],
-                  error_kw={"capsize": 2, "elinewidth": 1, "ecolor": "0.1"})
-        axis.text(1.02, at, f"{measured.mean:.1f}", transform=axis.get_yaxis_transform(), va="center", fontsize=7)
+        axis.barh(
+            at,
+            measured.mean,
+            height,
+            xerr=error,
+            label=_measured(cell.column),
+            **FILLS[split],
+            error_kw={"capsize": 2, "elinewidth": 1, "ecolor": "0.1"},
+        )
+        axis.text(
+            1.02, at, f"{measured.mean:.1f}", transform=axis.get_yaxis_transform(), va="center", fontsize=7
+        )
     else:
-        axis.annotate("missing", (0, at), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7,
-                      color="0.45")
+        axis.annotate(
+            "missing",
+            (0, at),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            color="0.45",
+        )
     if cell.published is not None:
-        axis.plot(cell.published, at, MARKERS[split], mfc="white", mec="black", ms=4.5, mew=1, zorder=5,
-                  label=_paper(cell))
+        axis.plot(
+            cell.published,
+            at,
+            MARKERS[split],
+            mfc="white",
+            mec="black",
+            ms=4.5,
+            mew=1,
+            zorder=5,
+            label=_paper(cell),
+        )
 
 
 def _split_title(column: str) -> str:
@@ -105,15 +144,30 @@ def _paper(cell: Cell) -> str:
     return f"{_split_title(cell.column)}, paper"
 
 
-def _gamma_panel(axis, table: Measured, columns: list[str], own: float | None, published_gamma: float) -> None:
+def _gamma_panel(
+    axis, table: Measured, columns: list[str], own: float | None, published_gamma: float
+) -> None:
     for column in columns:
         split = split_column(column)[1]
         _curve(axis, table, column, own, LINES[split])
-        points = [(published_gamma if cell.line.row.gamma is None else cell.line.row.gamma, cell)
-                  for cell in _wkm_cells(table, column) if cell.published is not None]
+        points = [
+            (published_gamma if cell.line.row.gamma is None else cell.line.row.gamma, cell)
+            for cell in _wkm_cells(table, column)
+            if cell.published is not None
+        ]
         if points:
-            axis.plot([x for x, _ in points], [cell.published for _, cell in points], MARKERS[split], mfc="white",
-                      mec=LINES[split]["color"], ms=6, mew=1.2, label=_paper(points[0][1]), zorder=5, clip_on=False)
+            axis.plot(
+                [x for x, _ in points],
+                [cell.published for _, cell in points],
+                MARKERS[split],
+                mfc="white",
+                mec=LINES[split]["color"],
+                ms=6,
+                mew=1.2,
+                label=_paper(points[0][1]),
+                zorder=5,
+                clip_on=False,
+            )
     if own is not None:
         axis.axvline(own, color="0.5", linewidth=0.8, linestyle=":", label="chosen γ", zorder=1)
     axis.xaxis.set_major_locator(MultipleLocator(0.2))
@@ -131,19 +185,39 @@ def _wkm_cells(table: Measured, column: str) -> list[Cell]:
 
 def _curve(axis, table: Measured, column: str, own: float | None, style: dict) -> None:
     """The measured curve with its band, the task's own gamma among its points; the reference as a level."""
-    found = {own if cell.line.row.gamma is None else cell.line.row.gamma: cell.measured
-             for cell in _wkm_cells(table, column) if cell.measured}
+    found = {
+        own if cell.line.row.gamma is None else cell.line.row.gamma: cell.measured
+        for cell in _wkm_cells(table, column)
+        if cell.measured
+    }
     places = sorted(found)
     if places:
-        axis.plot(places, [found[x].mean for x in places], marker=MARKERS[split_column(column)[1]], ms=4, label=_measured(column),
-                  **style)
-        axis.fill_between(places, [found[x].low for x in places], [found[x].high for x in places], alpha=0.18,
-                          color=style["color"], linewidth=0)
+        axis.plot(
+            places,
+            [found[x].mean for x in places],
+            marker=MARKERS[split_column(column)[1]],
+            ms=4,
+            label=_measured(column),
+            **style,
+        )
+        axis.fill_between(
+            places,
+            [found[x].low for x in places],
+            [found[x].high for x in places],
+            alpha=0.18,
+            color=style["color"],
+            linewidth=0,
+        )
     for line in table.references:
         level = table.cells[line.label, column].measured
         if level:
-            axis.axhline(level.mean, color=style["color"], linewidth=0.9, linestyle=(0, (1, 2)),
-                         label=f"{_split_title(column)}, no knowledge ({line.row.method})")
+            axis.axhline(
+                level.mean,
+                color=style["color"],
+                linewidth=0.9,
+                linestyle=(0, (1, 2)),
+                label=f"{_split_title(column)}, no knowledge ({line.row.method})",
+            )
 
 
 def _legend(figure, axes, table: Measured) -> None:
@@ -154,9 +228,22 @@ def _legend(figure, axes, table: Measured) -> None:
         shown |= dict(zip(labels, handles))
     kinds = ("measured", "paper", "")
     shown = {label: shown[label] for kind in kinds for label in shown if kind in label}
-    shown["95% interval"] = Patch(alpha=0.18, color="0.2") if table.experiment.plot == "gamma" else \
-        pyplot.Line2D([], [], color="0.1", linewidth=1, marker="|", ms=5)
+    shown["95% interval"] = (
+        Patch(alpha=0.18, color="0.2")
+        if table.experiment.plot == "gamma"
+        else pyplot.Line2D([], [], color="0.1", linewidth=1, marker="|", ms=5)
+    )
     published = any("paper" in label for label in shown)
     title = f"measured: {table.backbone}" + (f"; paper: {table.published_backbone}" if published else "")
-    figure.legend(shown.values(), shown.keys(), title=title, loc="outside lower center", ncols=2 * len(axes),
-                  frameon=False, columnspacing=1.0, handlelength=1.6, alignment="left", title_fontsize=8)
+    figure.legend(
+        shown.values(),
+        shown.keys(),
+        title=title,
+        loc="outside lower center",
+        ncols=2 * len(axes),
+        frameon=False,
+        columnspacing=1.0,
+        handlelength=1.6,
+        alignment="left",
+        title_fontsize=8,
+    )

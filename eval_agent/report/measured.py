@@ -1,4 +1,4 @@
-"""An experiment of the paper, measured: each cell's estimate beside the published number, and its differences."""
+"""An experiment of the paper, measured: each cell's estimate, the published number, and its differences."""
 
 from dataclasses import dataclass, field
 
@@ -47,8 +47,11 @@ class Measured:
 
     @property
     def measured_columns(self) -> list[str]:
-        return [column for column in self.experiment.columns
-                if any(self.cells[line.label, column].measured for line in self.lines)]
+        return [
+            column
+            for column in self.experiment.columns
+            if any(self.cells[line.label, column].measured for line in self.lines)
+        ]
 
     @property
     def references(self) -> list[Line]:
@@ -57,14 +60,22 @@ class Measured:
         return [first[method] for method in self.experiment.references if method in first]
 
 
-def measure(experiment: Experiment, played: dict[tuple[str, str], Played], backbone: str, published_backbone: str,
-            strong_backbone: str | None = None) -> Measured:
+def measure(
+    experiment: Experiment,
+    played: dict[tuple[str, str], Played],
+    backbone: str,
+    published_backbone: str,
+    strong_backbone: str | None = None,
+) -> Measured:
     """``played`` has a cell's episodes by row key and column; cells that are not in it are missing."""
     lines = [line for row in experiment.rows for line in _lines(row, published_backbone, strong_backbone)]
     table = Measured(experiment, backbone, published_backbone, lines, {})
     for column in experiment.columns:
-        there = {line.label: played[line.row.key, column] for line in lines
-                 if line.here and (line.row.key, column) in played and played[line.row.key, column].episodes}
+        there = {
+            line.label: played[line.row.key, column]
+            for line in lines
+            if line.here and (line.row.key, column) in played and played[line.row.key, column].episodes
+        }
         values = _values(experiment, lines, there)
         rewards = {label: one.values(REWARD) for label, one in there.items()}
         for line in lines:
@@ -88,8 +99,14 @@ def _values(experiment: Experiment, lines: list[Line], there: dict[str, Played])
     return step_wins({label: played.values("average_steps") for label, played in there.items()})
 
 
-def _cell(table: Measured, line: Line, column: str, there: dict[str, Played], values: dict[str, Values],
-          rewards: dict[str, Values]) -> Cell:
+def _cell(
+    table: Measured,
+    line: Line,
+    column: str,
+    there: dict[str, Played],
+    values: dict[str, Values],
+    rewards: dict[str, Values],
+) -> Cell:
     experiment, label = table.experiment, line.label
     published = experiment.published(line.row, line.backbone, column)
     estimate = Estimate.of(values[label]) if label in values else None

@@ -33,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One table or figure. ``columns`` are "task/split"; ``references`` methods that the others are compared with."""
+    """One table or figure. ``columns`` are "task/split"; with ``references`` the others are compared."""
 
     name: str
     title: str
@@ -68,8 +68,10 @@ class Experiment:
         for row in self.rows:
             for backbone, numbers in row.published.items():
                 if len(numbers) != len(self.columns):
-                    raise InputError(f'{path}: row "{row.label}", {backbone}: {len(numbers)} numbers for '
-                                     f"{len(self.columns)} columns")
+                    raise InputError(
+                        f'{path}: row "{row.label}", {backbone}: {len(numbers)} numbers for '
+                        f"{len(self.columns)} columns"
+                    )
 
     def published(self, row: Row, backbone: str, column: str) -> float | None:
         numbers = row.published.get(backbone)
@@ -93,11 +95,13 @@ def published_measures(task: str) -> dict[tuple[str, str], dict[str, dict[str, f
                 for column, number in zip(experiment.columns, numbers):
                     owner, split = split_column(column)
                     if owner == task:
-                        found.setdefault((backbone, label), {}).setdefault(split, {})[experiment.measure] = number
+                        found.setdefault((backbone, label), {}).setdefault(split, {})[experiment.measure] = (
+                            number
+                        )
     return found
 
 
 def split_column(column: str) -> tuple[str, str]:
-    """"alfworld/dev" -> ("alfworld", "dev")."""
+    """ "alfworld/dev" -> ("alfworld", "dev")."""
     task, _, split = column.partition("/")
     return task, split

@@ -90,7 +90,7 @@ def main() -> None:
                         help="a run's folder, with the subfolders dev and test; give once for each row, the one that "
                              "the others are compared with first")
     parser.add_argument("--output_dir", default="outputs", help="where table.md, table.csv and table.png go")
-    parser.add_argument("--paper", metavar="TASK", help="alfworld or sciworld: published numbers under the table")
+    parser.add_argument("--paper", metavar="TASK", help="alfworld or sciworld: published numbers below")
     parser.add_argument("--backbone", default="Mistral-7B", help="whose published numbers (%(default)s)")
     args = parser.parse_args()
 

@@ -9,7 +9,7 @@ from eval_agent.methods import load_method
 from eval_agent.paper_plan import PaperModel, Plan, describe
 from eval_agent.report.published import Experiment
 from eval_agent.report.published import names as names_of_experiments
-from tests.eval_agent.laboratory import ROOT, episode, laboratory, write_json, write_run  # noqa: F401  a fixture
+from tests.eval_agent.laboratory import ROOT, episode, write_json, write_run
 
 
 def plan_of(name, model="toy"):
@@ -30,12 +30,19 @@ def names(plan):
 def test_a_run_is_repeated_where_the_agent_s_temperature_is_above_zero(laboratory):
     assert names(plan_of("table2")) == ["sft", "nat", "eto", "knowagent", "wkm", "wkm_run2"]
     cells = plan_of("table2").cells
-    assert [len(cells["WKM", column]) for column in ("alfworld/dev", "sciworld/dev", "webshop/test")] == [0, 2, 0]
+    assert [len(cells["WKM", column]) for column in ("alfworld/dev", "sciworld/dev", "webshop/test")] == [
+        0,
+        2,
+        0,
+    ]
 
 
 def test_a_run_s_folder_and_flags_are_the_contract_s(laboratory):
-    (run,) = [run for run in plan_of("table7").runs_of(None) if run.exp_name == "wkm_gamma0.3_run2"
-              and run.split == "dev"]
+    (run,) = [
+        run
+        for run in plan_of("table7").runs_of(None)
+        if run.exp_name == "wkm_gamma0.3_run2" and run.split == "dev"
+    ]
     assert str(run.folder) == "out/sciworld/agent_model/sciworld_toy_wkm_gamma0.3_run2/dev"
     assert run.served == ("agent_model", "world_model") and len(run.games) == 4
     flags = " ".join(run.arguments)
@@ -61,33 +68,46 @@ def test_the_dry_run_counts_episodes_and_says_what_is_there(laboratory):
     runs = {(run.exp_name, run.split): run for run in plan.runs_of(None)}
     write_run(runs["sft", "test"], [episode(game) for game in runs["sft", "test"].games])
     games = runs["nat", "dev"].games
-    write_run(runs["nat", "dev"], [episode(games[0]), episode(games[1], finished=False), episode("of no split")])
+    write_run(
+        runs["nat", "dev"], [episode(games[0]), episode(games[1], finished=False), episode("of no split")]
+    )
     told = describe(plan).splitlines()
-    shown = {(line.split()[0], line.split()[1]): " ".join(line.split()[2:]) for line in told if line[0] == " "}
+    shown = {
+        (line.split()[0], line.split()[1]): " ".join(line.split()[2:]) for line in told if line[0] == " "
+    }
     assert shown["sciworld/test", "sft"] == "2 episodes finished"
     assert shown["sciworld/dev", "nat"] == "4 episodes partly: 1 of 4"
     assert shown["sciworld/dev", "wkm_run2"] == "4 episodes missing"
     assert "12 runs, 36 episodes, 33 of them to be played" in told
-    assert any(line.startswith("cannot be played: alfworld/dev: nowhere/valid_seen: no such folder") for line in told)
+    assert any(
+        line.startswith("cannot be played: alfworld/dev: nowhere/valid_seen: no such folder") for line in told
+    )
     assert "cannot be played: webshop/test: there is no WebShop here" in told
 
 
 def test_a_strong_agent_is_the_model_config_s_or_missing(laboratory):
     assert not plan_of("table4").runs_of(None)
-    change_model(laboratory, strong={"backbone": "GPT-4", "agent_model_name": "gpt-4"},
-                 tasks={"alfworld": "sciworld_toy"})
+    change_model(
+        laboratory,
+        strong={"backbone": "GPT-4", "agent_model_name": "gpt-4"},
+        tasks={"alfworld": "sciworld_toy"},
+    )
     runs = {run.exp_name: run for run in plan_of("table4").runs_of(None) if run.split == "dev"}
     alone, guided = runs["react_strong"], runs["weak_guide_strong"]
     assert str(alone.folder) == "out/alfworld/gpt-4/sciworld_toy_react_strong/dev"
     assert alone.served == () and guided.served == ("world_model",)
-    assert "--agent_config openai_chat --agent_model_name gpt-4 --world_config toy" in " ".join(guided.arguments)
+    assert "--agent_config openai_chat --agent_model_name gpt-4 --world_config toy" in " ".join(
+        guided.arguments
+    )
 
 
 def test_every_row_s_method_is_one_of_the_configs(monkeypatch):
     monkeypatch.chdir(ROOT)
     rows = [row for name in names_of_experiments() for row in Experiment.load(name).rows]
     assert all(load_method(row.method).agent_model or row.strong for row in rows)
-    unused = {path.stem for path in (ROOT / "configs" / "method").glob("*.json")} - {row.method for row in rows}
+    unused = {path.stem for path in (ROOT / "configs" / "method").glob("*.json")} - {
+        row.method for row in rows
+    }
     assert unused == set()
 
 
@@ -121,4 +141,6 @@ def test_the_model_configs_name_recipes_and_task_configs_that_exist(name, monkey
     config = json.loads((ROOT / "configs" / "model" / f"{name}.json").read_text())
     assert recipe["template"] == config["config"]["template"]
     assert recipe["model_name_or_path"] == model.base_model("alfworld")
-    assert all((ROOT / "configs" / "task" / f"{model.exp_config(task)}.json").is_file() for task in model.tasks)
+    assert all(
+        (ROOT / "configs" / "task" / f"{model.exp_config(task)}.json").is_file() for task in model.tasks
+    )

@@ -1,4 +1,4 @@
-"""The whole way: from a model config and episode files to tables and plots, by the command line's own function."""
+"""The whole way: from a model config and episode files to tables and plots."""
 
 import csv
 import hashlib
@@ -8,20 +8,30 @@ from eval_agent.paper_plan import PaperModel, Plan
 from eval_agent.paper_results import main
 from eval_agent.report.measured import measure
 from eval_agent.report.published import Experiment
-from tests.eval_agent.laboratory import calls, episode, laboratory, write_run  # noqa: F401  a fixture
+from tests.eval_agent.laboratory import calls, episode, write_run
 
 GAMES = ("0_0", "0_1", "3_0", "3_1")
 
 
 def play(plan, rewards):
-    """Write the runs' episodes on "seen": rewards in the order of the games, by exp_name; None is no episode."""
+    """Write episodes on "seen": by exp_name the rewards in the order of the games; None is no episode."""
     for run in plan.runs_of(None):
         if run.split == "dev" and run.exp_name in rewards:
             assert run.games == GAMES
-            write_run(run, [
-                episode(game, "boil" if game[0] == "0" else "melt", reward, 10 if reward == 1 else 40, int(reward == 0))
-                for game, reward in zip(run.games, rewards[run.exp_name]) if reward is not None
-            ])
+            write_run(
+                run,
+                [
+                    episode(
+                        game,
+                        "boil" if game[0] == "0" else "melt",
+                        reward,
+                        10 if reward == 1 else 40,
+                        int(reward == 0),
+                    )
+                    for game, reward in zip(run.games, rewards[run.exp_name])
+                    if reward is not None
+                ],
+            )
 
 
 def plan_of(name):
@@ -36,8 +46,13 @@ def rows_of(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-RUNS = {"sft": (0, 1, 0, 0), "sft_warm": (0, 1, 0, 0), "sft_warm_run2": (0, 1, 1, 0), "wkm": (1, 1, 0, 1),
-        "wkm_run2": (1, 1, 0, None)}
+RUNS = {
+    "sft": (0, 1, 0, 0),
+    "sft_warm": (0, 1, 0, 0),
+    "sft_warm_run2": (0, 1, 1, 0),
+    "wkm": (1, 1, 0, 1),
+    "wkm_run2": (1, 1, 0, None),
+}
 
 
 def test_a_table_has_measured_beside_published_differences_and_task_types(laboratory):
@@ -47,22 +62,42 @@ def test_a_table_has_measured_beside_published_differences_and_task_types(labora
     lines = told.splitlines()
     (sft,) = [line for line in lines if line.startswith("| w/o all (SFT) | missing | 63.57")]
     assert "| 25.00 [0.0, 75.0] | 52.78 | missing | 50.32 |" in sft and sft.count("missing") == 4
-    assert any(line.startswith("| w/o all at temperature 0.5 (ours) |") and "| 37.50 [" in line for line in lines)
+    assert any(
+        line.startswith("| w/o all at temperature 0.5 (ours) |") and "| 37.50 [" in line for line in lines
+    )
     # game values 100, 100, 0, 100: the last one was played once
-    assert any(line.startswith("| w/ task & state (WKM) |") and "| 75.00 [25.0, 100.0] * |" in line for line in lines)
-    assert ("\\* w/ task & state (WKM), ScienceWorld seen: 7 of 8 episodes (4, 3 of 4 in each run); 0 games without "
-            "any are not counted.") in lines
-    assert "ScienceWorld seen: 4 games; 1 run: w/o all (SFT); 2 runs: w/o all at temperature 0.5 (ours), " \
+    assert any(
+        line.startswith("| w/ task & state (WKM) |") and "| 75.00 [25.0, 100.0] * |" in line for line in lines
+    )
+    assert (
+        "\\* w/ task & state (WKM), ScienceWorld seen: 7 of 8 episodes (4, 3 of 4 in each run); "
+        "0 games without any are not counted."
+    ) in lines
+    assert (
+        "ScienceWorld seen: 4 games; 1 run: w/o all (SFT); 2 runs: w/o all at temperature 0.5 (ours), "
         "w/ task & state (WKM)." in lines
+    )
     assert "| w/ task & state (WKM) | +50.00 [+0.0, +100.0] (2 up, 0 down of 4) |" in lines
-    assert "## Difference from w/o all at temperature 0.5 (ours)" in lines and "WebShop: nothing measured." in lines
+    assert (
+        "## Difference from w/o all at temperature 0.5 (ours)" in lines
+        and "WebShop: nothing measured." in lines
+    )
     assert "| melt | 2 | 0.00 [0.0, 0.0] | 25.00 [0.0, 50.0] | 50.00 [0.0, 100.0] |" in lines
 
-    wkm = next(row for row in rows_of(written(laboratory, "fig3.csv"))
-               if (row["method"], row["task"], row["split"]) == ("wkm", "sciworld", "dev"))
+    wkm = next(
+        row
+        for row in rows_of(written(laboratory, "fig3.csv"))
+        if (row["method"], row["task"], row["split"]) == ("wkm", "sciworld", "dev")
+    )
     assert (wkm["mean"], wkm["games"], wkm["runs"], wkm["missing_episodes"]) == ("75.0", "4", "2", "1")
-    assert (wkm["published"], wkm["difference_from_sft"], wkm["difference_from_sft_warm"]) == ("62.12", "50.0", "37.5")
-    kinds = {(row["method"], row["task_type"]): row for row in rows_of(written(laboratory, "fig3_by_type.csv"))}
+    assert (wkm["published"], wkm["difference_from_sft"], wkm["difference_from_sft_warm"]) == (
+        "62.12",
+        "50.0",
+        "37.5",
+    )
+    kinds = {
+        (row["method"], row["task_type"]): row for row in rows_of(written(laboratory, "fig3_by_type.csv"))
+    }
     assert kinds["wkm", "boil"]["difference"] == "50.0" and kinds["wkm", "boil"]["difference_from"] == "sft"
     assert kinds["sft", "boil"]["difference"] == ""
 
@@ -85,22 +120,29 @@ def test_wins_need_every_method(laboratory):
     assert cells["WKM", "sciworld/dev"].measured is None
     play(plan, {**runs, "knowagent": (0, 0, 0, 0), "wkm_run2": (1, 1, 0, 0)})
     cells = measure(plan.experiment, plan.played(), "Toy", "Mistral-7B").cells
-    shares = {label: cells[label, "sciworld/dev"].measured.mean for label in ("WKM", "ETO", "KnowAgent", "NAT")}
+    shares = {
+        label: cells[label, "sciworld/dev"].measured.mean for label in ("WKM", "ETO", "KnowAgent", "NAT")
+    }
     # WKM and ETO share the first game, WKM has the second, all four share the others
     assert shares == {"WKM": 50.0, "ETO": 25.0, "KnowAgent": 12.5, "NAT": 12.5}
 
 
 def test_the_gamma_curve_is_drawn_and_a_table_without_results_is_all_missing(laboratory):
-    play(plan_of("table7"), {"sft": (0, 0, 0, 1), "wkm": (1, 1, 1, 1), "wkm_gamma0": (0, 0, 0, 0),
-                             "wkm_gamma1": (1, 0, 1, 0)})
+    play(
+        plan_of("table7"),
+        {"sft": (0, 0, 0, 1), "wkm": (1, 1, 1, 1), "wkm_gamma0": (0, 0, 0, 0), "wkm_gamma1": (1, 0, 1, 0)},
+    )
     for name in ("table7", "fig4", "table1"):
         assert main([name, "toy", "--no_run"]) == 0
     assert (laboratory / "outputs/paper/toy/table7.png").read_bytes().startswith(b"\x89PNG")
     assert (laboratory / "outputs/paper/toy/fig4.png").read_bytes().startswith(b"\x89PNG")
     assert not (laboratory / "outputs/paper/toy/table1.png").exists()
     assert "| dataset-level knowledge (human) | missing | - | missing | - |" in written(laboratory, "fig4.md")
-    (row,) = [row for row in rows_of(written(laboratory, "table7.csv"))
-              if (row["row"], row["task"], row["split"]) == ("γ = 0.7", "sciworld", "dev")]
+    (row,) = [
+        row
+        for row in rows_of(written(laboratory, "table7.csv"))
+        if (row["row"], row["task"], row["split"]) == ("γ = 0.7", "sciworld", "dev")
+    ]
     assert (row["mean"], row["published"]) == ("100.0", "")  # the task's own gamma: the WKM's run
 
 
@@ -120,4 +162,6 @@ def test_a_failing_run_is_named_its_cells_are_missing_and_the_code_is_1(laborato
     assert any(line.startswith("| NAT |") and "| 11.50 [10.5, 12.5] | 20.18 |" in line for line in lines)
     monkeypatch.delenv("BROKEN")
     assert main(["table2", "toy"]) == 0
-    assert "| ETO | 11" not in told.out and "wrote outputs/paper/toy/table2.{md, csv, _by_type.csv}" in told.out
+    assert (
+        "| ETO | 11" not in told.out and "wrote outputs/paper/toy/table2.{md, csv, _by_type.csv}" in told.out
+    )

@@ -5,7 +5,7 @@ import pytest
 from eval_agent.paper_plan import PaperModel, Plan
 from eval_agent.paper_runs import play
 from eval_agent.report.published import Experiment
-from tests.eval_agent.laboratory import calls, laboratory, script  # noqa: F401  a fixture
+from tests.eval_agent.laboratory import calls, script
 
 
 def play_all(name):
@@ -43,8 +43,12 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(laboratory, monkeypatch)
     monkeypatch.setenv("BROKEN", "eto")
     failed = play_all("fig9")
     assert list(failed) == ["sciworld/dev eto", "sciworld/test eto"]
-    assert "eto_multi_main_probs" in failed["sciworld/dev eto"] and "exit code 1" in failed["sciworld/dev eto"]
-    assert "evaluate knowagent test" in programs(laboratory) and programs(laboratory)[-1].startswith("serve.sh stop")
+    assert (
+        "eto_multi_main_probs" in failed["sciworld/dev eto"] and "exit code 1" in failed["sciworld/dev eto"]
+    )
+    assert "evaluate knowagent test" in programs(laboratory) and programs(laboratory)[-1].startswith(
+        "serve.sh stop"
+    )
 
 
 def test_an_adapter_that_cannot_be_trained_costs_its_own_runs(laboratory, monkeypatch):

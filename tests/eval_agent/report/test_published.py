@@ -17,16 +17,34 @@ def numbers(name, label, backbone="Mistral-7B"):
 
 
 def test_every_table_and_figure_has_a_script_and_a_config():
-    scripts = {"table1", "table2", "table3", "table4", "table7", "fig3", "fig4", "fig5", "fig6", "fig9", "ablations"}
+    scripts = {
+        "table1",
+        "table2",
+        "table3",
+        "table4",
+        "table7",
+        "fig3",
+        "fig4",
+        "fig5",
+        "fig6",
+        "fig9",
+        "ablations",
+    }
     assert set(names()) == scripts
     for name in scripts:
         assert f'paper_results.sh" {name} "$@"' in open(f"scripts/{name}.sh").read()
 
 
-@pytest.mark.parametrize("name, label", [
-    ("fig3", "w/ task & state (WKM)"), ("table7", "WKM (the task's γ)"), ("fig6", "WKM"), ("fig5", "WKM, one a task"),
-    ("fig4", "instance-level knowledge (WKM)"),
-])
+@pytest.mark.parametrize(
+    "name, label",
+    [
+        ("fig3", "w/ task & state (WKM)"),
+        ("table7", "WKM (the task's γ)"),
+        ("fig6", "WKM"),
+        ("fig5", "WKM, one a task"),
+        ("fig4", "instance-level knowledge (WKM)"),
+    ],
+)
 def test_the_wkm_s_reward_is_table_1_s(name, label):
     wkm = numbers("table1", "WKM")
     assert all(wkm[column] == number for column, number in numbers(name, label).items())
@@ -47,18 +65,29 @@ def test_other_numbers_that_the_paper_prints_twice_agree():
 def test_a_benchmark_s_published_measures_are_gathered_from_the_tables():
     measures = published_measures("alfworld")
     assert measures["Mistral-7B", "WKM"]["test"] == {
-        "average_reward": 76.87, "average_steps": 17.92, "hallucination_rate": 29.85
+        "average_reward": 76.87,
+        "average_steps": 17.92,
+        "hallucination_rate": 29.85,
     }
-    assert measures["Gemma-7B", "ETO"] == {"dev": {"average_reward": 66.43}, "test": {"average_reward": 68.66}}
+    assert measures["Gemma-7B", "ETO"] == {
+        "dev": {"average_reward": 66.43},
+        "test": {"average_reward": 68.66},
+    }
     assert published_measures("sciworld")["Mistral-7B", "w/ state"]["dev"] == {"average_reward": 55.04}
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"measure": "luck"}, 'measure "luck"'),
-    ({"rows": [{"label": "x", "method": "wkm"}] * 2}, "two rows have the same label"),
-    ({"rows": [{"label": "x", "method": "wkm", "published": {"GPT-4": [1]}}]}, "GPT-4: 1 numbers for 5 columns"),
-    ({"rows": [{"label": "x"}]}, "not an experiment of the paper .*method"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"measure": "luck"}, 'measure "luck"'),
+        ({"rows": [{"label": "x", "method": "wkm"}] * 2}, "two rows have the same label"),
+        (
+            {"rows": [{"label": "x", "method": "wkm", "published": {"GPT-4": [1]}}]},
+            "GPT-4: 1 numbers for 5 columns",
+        ),
+        ({"rows": [{"label": "x"}]}, "not an experiment of the paper .*method"),
+    ],
+)
 def test_a_faulty_config_is_named(change, message, tmp_path, monkeypatch):
     content = json.loads((published.FOLDER / "table1.json").read_text()) | change
     (tmp_path / "broken.json").write_text(json.dumps(content))

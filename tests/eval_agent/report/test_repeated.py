@@ -8,8 +8,10 @@ from tests.eval_agent.laboratory import episode
 
 def run(**rewards):
     """A repetition: reward and steps by game; steps are 10 for a won game, else 40."""
-    return {game: episode(game, reward=reward, steps=10 if reward else 40, invalid=int(not reward))["meta"]
-            for game, reward in rewards.items()}
+    return {
+        game: episode(game, reward=reward, steps=10 if reward else 40, invalid=int(not reward))["meta"]
+        for game, reward in rewards.items()
+    }
 
 
 def test_a_game_s_value_is_its_mean_over_the_repetitions():
@@ -45,10 +47,13 @@ def test_a_paired_difference_is_over_the_shared_games():
 
 
 def test_the_fewest_steps_win_a_game_and_ties_are_shared():
-    wins = step_wins({
-        "WKM": {"a": 5, "b": 10, "c": 40, "only here": 1}, "ETO": {"a": 7, "b": 10, "c": 40},
-        "NAT": {"a": 7, "b": 12, "c": 40},
-    })
+    wins = step_wins(
+        {
+            "WKM": {"a": 5, "b": 10, "c": 40, "only here": 1},
+            "ETO": {"a": 7, "b": 10, "c": 40},
+            "NAT": {"a": 7, "b": 12, "c": 40},
+        }
+    )
     assert wins["WKM"] == pytest.approx({"a": 100, "b": 50, "c": 100 / 3})
     assert wins["ETO"] == pytest.approx({"a": 0, "b": 50, "c": 100 / 3})
     assert sum(sum(values.values()) for values in wins.values()) == pytest.approx(300)
