@@ -33,6 +33,7 @@ class Run:
     folder: Path
     games: tuple[str, ...] = field(repr=False)  # task ids of the whole split
     served: tuple[str, ...]  # names that have to be served for it
+    plans: bool  # whether it queries a state base
     encoder: str | None  # of a state base of its own, where the method has one
     arguments: tuple[str, ...] = field(repr=False)  # of eval_agent.eto_multi_main_probs
 
@@ -91,11 +92,8 @@ class PaperModel:
 
     def base_model(self, task: str) -> str:
         entry = self.settings["tasks"][task]
-        return (
-            entry.get("base_model", self.settings["base_model"])
-            if isinstance(entry, dict)
-            else self.settings["base_model"]
-        )
+        own = entry.get("base_model") if isinstance(entry, dict) else None
+        return own or self.settings["base_model"]
 
 
 @dataclass(frozen=True)
@@ -155,10 +153,10 @@ class Plan:
 
     def _why_not(self, column: str) -> str | None:
         task, split = split_column(column)
+        if task == "webshop":
+            return "there is no WebShop here"
         if task not in self.model.tasks:
-            return (
-                f"{self.model.name} has no task {task}" if task != "webshop" else "there is no WebShop here"
-            )
+            return f"{self.model.name} has no task {task}"
         if split not in self.model.settings["splits"]:
             return f'"{split}" is not among the splits of {self.model.name}'
         try:
@@ -193,48 +191,27 @@ class Plan:
     def _run(
         self, row: Row, task: str, split: str, method: Method, config: dict, games: tuple[str, ...], k: int
     ) -> Run:
-        variant, flags = _variant(row, config["planner"])
+        variant, variant_flags = _variant(row, config["planner"])
         exp_name = row.method + variant + (f"_run{k}" if k > 1 else "")
-        agent, world = method.agent_model, method.world_model
         out, exp_config = self.model.out(task), self.model.exp_config(task)
+        agent, world = method.agent_model, method.world_model
         encoder = method.overrides.get("state_base.encoder")
-        agent_config = self.model.name
+        flags = {
+            "--method": row.method, "--exp_config": exp_config, "--exp_name": exp_name, "--split": split,
+            "--output_dir": out, "--num_workers": self.workers, "--agent_config": self.model.name,
+            **variant_flags,
+        }  # fmt: skip
         if row.strong:
             agent = self.model.strong["agent_model_name"]
-            agent_config = self.model.strong.get("agent_config") or method.agent_config
-            flags += ["--agent_model_name", agent, *(["--world_config", self.model.name] if world else [])]
+            flags["--agent_config"] = self.model.strong.get("agent_config") or method.agent_config
+            flags["--agent_model_name"] = agent
+            flags |= {"--world_config": self.model.name} if world else {}
         if method.plans:
-            flags += ["--state_base", str(state_base(out, encoder))]
-        arguments = [
-            "--method",
-            row.method,
-            "--exp_config",
-            exp_config,
-            "--exp_name",
-            exp_name,
-            "--split",
-            split,
-            "--output_dir",
-            str(out),
-            "--agent_config",
-            agent_config,
-            *flags,
-            "--num_workers",
-            str(self.workers),
-        ]
-        served = [] if row.strong else [agent]
-        served += [world] if world and world not in served else []
-        return Run(
-            task,
-            split,
-            row.method,
-            exp_name,
-            out / agent / f"{exp_config}_{exp_name}" / split,
-            games,
-            tuple(served),
-            encoder,
-            tuple(arguments),
-        )
+            flags["--state_base"] = state_base(out, encoder)
+        folder = out / agent / f"{exp_config}_{exp_name}" / split
+        served = tuple(dict.fromkeys(name for name in (None if row.strong else agent, world) if name))
+        arguments = tuple(str(part) for flag in flags.items() for part in flag)
+        return Run(task, split, row.method, exp_name, folder, games, served, method.plans, encoder, arguments)
 
 
 def state_base(out: Path, encoder: str | None) -> Path:
@@ -266,11 +243,11 @@ def command_of(run: Run) -> list[str]:
     return [sys.executable, "-m", "eval_agent.eto_multi_main_probs", *run.arguments]
 
 
-def _variant(row: Row, planner: dict) -> tuple[str, list[str]]:
+def _variant(row: Row, planner: dict) -> tuple[str, dict[str, str]]:
     """(end of exp_name, flags) of a row's gamma and N; nothing for the task's own: that run is shared."""
-    name, flags = "", []
+    name, flags = "", {}
     if row.gamma is not None and row.gamma != planner["gamma"]:
-        name, flags = f"_gamma{row.gamma:g}", ["--gamma", f"{row.gamma:g}"]
+        name, flags["--gamma"] = f"_gamma{row.gamma:g}", f"{row.gamma:g}"
     if row.n_neighbours is not None and row.n_neighbours != planner["n_neighbours"]:
-        name, flags = f"{name}_n{row.n_neighbours}", [*flags, "--n_neighbours", str(row.n_neighbours)]
+        name, flags["--n_neighbours"] = f"{name}_n{row.n_neighbours}", str(row.n_neighbours)
     return name, flags

@@ -70,7 +70,8 @@ def _names(runs: list[Run]) -> list[str]:
 def _missing_adapters(runs: list[Run], model: PaperModel, environment: dict[str, str]) -> set[str]:
     """Names that could not be trained; each is asked for alone, so that a fault does not stop the others."""
     missing = set()
-    for name in _names(runs):
+    bases = ["world_model"] if any(run.plans for run in runs) else []  # its state base is made after it
+    for name in dict.fromkeys([*_names(runs), *bases]):
         if name != PLAIN_BASE:
             try:
                 if name == UNIFIED:  # from the data of every task's own world model
@@ -116,23 +117,15 @@ def _make_state_base(run: Run, model: PaperModel, environment: dict[str, str]) -
     out = model.out(run.task)
     cache = state_base(out, run.encoder)
     if run.encoder and not (cache / "meta.json").exists():
-        _call(
-            [
-                sys.executable,
-                "state_base_build.py",
-                "--state_action_pair_path",
-                str(out / "state_action_pair.json"),
-                "--vector_cache_path",
-                str(cache),
-                "--exp_config",
-                environment["EXP_CONFIG"],
-                "--encoder",
-                run.encoder,
-                "--encoder_model",
-                run.served[-1],
-            ],
-            environment,
-        )
+        flags = {
+            "--state_action_pair_path": str(out / "state_action_pair.json"),
+            "--vector_cache_path": str(cache),
+            "--exp_config": environment["EXP_CONFIG"],
+            "--encoder": run.encoder,
+            "--encoder_model": run.served[-1],
+        }
+        parts = [part for flag in flags.items() for part in flag]
+        _call([sys.executable, "state_base_build.py", *parts], environment)
 
 
 def _call(command: list[str], environment: dict[str, str]) -> None:

@@ -165,3 +165,12 @@ def test_a_failing_run_is_named_its_cells_are_missing_and_the_code_is_1(laborato
     assert (
         "| ETO | 11" not in told.out and "wrote outputs/paper/toy/table2.{md, csv, _by_type.csv}" in told.out
     )
+
+
+def test_a_backbone_without_published_numbers_has_none(laboratory):
+    fig3 = measure(Experiment.load("fig3"), {}, "Gemma-7B", "Gemma-7B")
+    assert {cell.published for cell in fig3.cells.values()} == {None}
+    table1 = measure(Experiment.load("table1"), {}, "Gemma-7B", "Gemma-7B")
+    assert table1.cells["WKM", "alfworld/dev"].published == 70.71
+    assert table1.cells["GPT-4 ReAct", "alfworld/dev"].published == 44.29
+    assert table1.cells["SFT (w/o all)", "alfworld/dev"].published is None

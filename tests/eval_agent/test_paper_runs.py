@@ -84,10 +84,15 @@ def test_the_plain_base_is_served_without_an_adapter_and_bases_are_built_while_s
     plan = Plan(Experiment.load("fig3"), PaperModel.load("toy"))
     rows = [row for row in plan.experiment.rows if row.method == "prompt"]
     hidden = [row for row in Experiment.load("ablations").rows if row.method == "wkm_hidden"]
+    plan.experiment.rows[:] = rows
+    assert play(plan.runs_of("sciworld"), plan.model) == {}
+    asked = [call.split()[1] for call in calls(laboratory) if call.startswith("adapters.sh")]
+    assert asked == ["agent_model", "world_model"]  # the base's knowledge queries the world model's state base
+    plan = Plan(plan.experiment, plan.model)
     plan.experiment.rows[:] = rows + hidden
     assert play(plan.runs_of("sciworld"), plan.model) == {}
     told = "\n".join(calls(laboratory))
-    assert "adapters.sh base" not in told and "serve.sh start agent_model base world_model" in told
+    assert "adapters.sh base" not in told and "serve.sh start agent_model base TASK" in told
     assert "--vector_cache_path out/sciworld/state_base_wkm-hidden" in told and "--encoder wkm-hidden" in told
 
 
