@@ -42,7 +42,7 @@ def plot(table: Measured, gammas: dict[str, float], path: Path) -> None:
     """Write the PNG that the experiment asks for. ``gammas`` has each task's own gamma, for the curve."""
     path.parent.mkdir(parents=True, exist_ok=True)
     by_task: dict[str, list[str]] = {}
-    for column in table.measured_columns or _published_columns(table):
+    for column in table.measured_columns or _published_columns(table) or table.experiment.columns:
         by_task.setdefault(split_column(column)[0], []).append(column)
     with pyplot.rc_context(STYLE):
         if table.experiment.plot == "gamma":
@@ -95,7 +95,8 @@ def _bar(axis, cell: Cell, at: float, height: float) -> None:
     split = split_column(cell.column)[1]
     measured = cell.measured
     if measured:
-        error = [[measured.mean - measured.low], [measured.high - measured.mean]]
+        # equal values: their mean and its interval differ in the last bit
+        error = [[max(0, measured.mean - measured.low)], [max(0, measured.high - measured.mean)]]
         axis.barh(
             at,
             measured.mean,

@@ -44,11 +44,15 @@ class Gain:
     @classmethod
     def of(cls, mine: Values, reference: Values) -> "Gain | None":
         """None where the two share no game."""
-        differences = {game: mine[game] - reference[game] for game in mine.keys() & reference.keys()}
+        differences = {
+            # means over runs: what differs in the last bit only is equal
+            game: round(mine[game] - reference[game], 9) + 0.0
+            for game in mine.keys() & reference.keys()
+        }
         estimate = Estimate.of(differences)
         if estimate is None:
             return None
-        signs = [np.sign(round(value, 9)) for value in differences.values()]
+        signs = [np.sign(value) for value in differences.values()]
         return cls(estimate, signs.count(1), signs.count(-1))
 
 

@@ -132,10 +132,11 @@ def test_the_gamma_curve_is_drawn_and_a_table_without_results_is_all_missing(lab
         plan_of("table7"),
         {"sft": (0, 0, 0, 1), "wkm": (1, 1, 1, 1), "wkm_gamma0": (0, 0, 0, 0), "wkm_gamma1": (1, 0, 1, 0)},
     )
-    for name in ("table7", "fig4", "table1"):
+    for name in ("table7", "fig4", "table1", "ablations"):
         assert main([name, "toy", "--no_run"]) == 0
     assert (laboratory / "outputs/paper/toy/table7.png").read_bytes().startswith(b"\x89PNG")
     assert (laboratory / "outputs/paper/toy/fig4.png").read_bytes().startswith(b"\x89PNG")
+    assert (laboratory / "outputs/paper/toy/ablations.png").exists()
     assert not (laboratory / "outputs/paper/toy/table1.png").exists()
     assert "| dataset-level knowledge (human) | missing | - | missing | - |" in written(laboratory, "fig4.md")
     (row,) = [

@@ -87,7 +87,7 @@ def test_the_plain_base_is_served_without_an_adapter_and_bases_are_built_while_s
     plan.experiment.rows[:] = rows
     assert play(plan.runs_of("sciworld"), plan.model) == {}
     asked = [call.split()[1] for call in calls(laboratory) if call.startswith("adapters.sh")]
-    assert asked == ["agent_model", "world_model"]  # the base's knowledge queries the world model's state base
+    assert asked == ["agent_model", "world_model"]  # its state base is the world model's
     plan = Plan(plan.experiment, plan.model)
     plan.experiment.rows[:] = rows + hidden
     assert play(plan.runs_of("sciworld"), plan.model) == {}
