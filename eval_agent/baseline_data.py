@@ -1,8 +1,16 @@
 """Training data of the baselines that learn: NAT, KnowAgent and ETO (paper, Section 4 and Appendix)."""
 
-from eval_agent.dialogues import agent_turns, dialogue, instruction, react_steps, sharegpt
+from eval_agent.dialogues import (
+    action_path,
+    agent_turns,
+    dialogue,
+    instruction,
+    react_steps,
+    sharegpt,
+    shown,
+)
 from eval_agent.knowledge.records import checked_steps, expert_of
-from eval_agent.trajectory import Step, action_verb, pair_member
+from eval_agent.trajectory import pair_member
 
 
 def nat_records(pair: dict, task: str, where: str) -> list[dict]:
@@ -26,13 +34,8 @@ def knowagent_record(record: dict, task: str, where: str) -> dict:
     steps = react_steps(trajectory, place)
     turns = agent_turns(steps, None)
     for number in range(len(steps)):
-        turns[2 * number] += "\n" + action_path(steps[:number])
+        turns[2 * number] = shown(turns[2 * number], action_path([step.action for step in steps[:number]]))
     return dialogue(instruction(task, "knowagent"), turns, trajectory)
-
-
-def action_path(steps: list[Step]) -> str:
-    """The kinds of actions taken so far: "Action Path: start -> go -> take"."""
-    return "Action Path: " + " -> ".join(["start", *(action_verb(step.action) for step in steps)])
 
 
 def eto_records(pair: dict, task: str, where: str) -> list[dict]:

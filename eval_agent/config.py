@@ -1,5 +1,7 @@
 """Loading and checking of configs/task/*.json and configs/model/*.json, before anything long is loaded."""
 
+import copy
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,21 +14,30 @@ from eval_agent.tasks.base import Task
 SCORES = ("first_token", "whole")
 
 
-def load_task_config(name: str, folder: str | Path, gamma: float | None = None,
-                     state_base: str | None = None) -> dict:
-    """The task config ``name`` (see :func:`find_config`), checked; ``gamma`` and the base's path replaced.
+def load_task_config(name: str, folder: str | Path) -> dict:
+    """The task config ``name`` (see :func:`find_config`), checked.
 
     Raises InputError naming the file and the field that is missing or out of range.
     """
     path = find_config(name, folder)
     config = _object(read_json(path), str(path))
     _check(config, _TASK_FIELDS, path)
-    if gamma is not None:
-        config["planner"]["gamma"] = gamma
-        _check(config, {"planner.gamma": _share}, Path("--gamma"))
-    if state_base is not None:
-        config["state_base"]["path"] = state_base
     return config
+
+
+def override(config: dict, values: dict[str, Any], source: str) -> dict:
+    """A copy of the task config with ``values`` by dotted field ("planner.gamma"), checked as the file's are.
+
+    Raises InputError naming ``source`` and the field that no task config has, or whose value is wrong.
+    """
+    changed = copy.deepcopy(config)
+    for field, value in values.items():
+        if field not in _TASK_FIELDS:
+            raise InputError(f'{source}: a task config has no field "{field}", only {", ".join(_TASK_FIELDS)}')
+        *sections, key = field.split(".")
+        functools.reduce(dict.__getitem__, sections, changed)[key] = value
+        _check(changed, {field: _TASK_FIELDS[field]}, source)
+    return changed
 
 
 def load_model_config(name: str, folder: str | Path) -> dict:
@@ -34,7 +45,19 @@ def load_model_config(name: str, folder: str | Path) -> dict:
     path = find_config(name, folder)
     config = _object(read_json(path), str(path))
     _check(config, _MODEL_FIELDS, path)
+    config.pop("paper", None)  # which runs make the paper's tables: no setting of a run
     return config
+
+
+def load_paper_settings(name: str, folder: str | Path) -> dict:
+    """The object "paper" of the model config ``name``: backbone, adapters, tasks and repetitions of its tables.
+
+    Raises InputError where it or one of its fields is missing.
+    """
+    path = find_config(name, folder)
+    config = _object(read_json(path), str(path))
+    _check(config, _PAPER_FIELDS, path)
+    return config["paper"]
 
 
 def find_config(name: str, folder: str | Path) -> Path:
@@ -120,6 +143,10 @@ def _verbs(value: Any) -> str | None:
     return None if good and len(set(value)) == len(value) else "a list of different, non-empty verbs"
 
 
+def _splits(value: Any) -> str | None:
+    return None if isinstance(value, list) and value and set(value) <= {"dev", "test"} else 'a list of "dev", "test"'
+
+
 def _one_of(names: tuple[str, ...]) -> Check:
     return lambda value: None if value in names else "one of " + ", ".join(f'"{name}"' for name in names)
 
@@ -148,9 +175,19 @@ _TASK_FIELDS: dict[str, Check] = {
     "state_base.encoder_model": _text_or_null,
 }
 _MODEL_FIELDS: dict[str, Check] = {"agent_class": _text, "config": _mapping}
+_PAPER_FIELDS: dict[str, Check] = {
+    "paper": _mapping,
+    "paper.backbone": _text,
+    "paper.base_model": _text,
+    "paper.recipe": _text,
+    "paper.out": _text,
+    "paper.tasks": _mapping,
+    "paper.splits": _splits,
+    "paper.repetitions": _count,
+}
 
 
-def _check(config: dict, fields: dict[str, Check], path: Path) -> None:
+def _check(config: dict, fields: dict[str, Check], path: Path | str) -> None:
     for field, check in fields.items():
         value: Any = config
         for key in field.split("."):

@@ -6,7 +6,7 @@ from pathlib import Path
 from eval_agent.config import read_instruction
 from eval_agent.errors import InputError
 from eval_agent.knowledge.records import checked_steps, turn_index
-from eval_agent.trajectory import ACTION, OBSERVATION, Step, action_of
+from eval_agent.trajectory import ACTION, OBSERVATION, Step, action_of, action_verb
 
 INSTRUCTIONS = Path(__file__).resolve().parent / "prompt" / "instructions"
 
@@ -33,11 +33,20 @@ def sharegpt(turns: list[str], first: int = 0) -> list[dict]:
 
 def agent_turns(steps: list[Step], task_knowledge: str | None) -> list[str]:
     """The agent's dialogue from the task on: u and kappa, then its replies and what it observes (Eq. 6-7)."""
-    task = task_text(steps[0].observation)
-    turns = [f"{task}\n{task_knowledge}" if task_knowledge else task, steps[0].reply]
+    turns = [shown(task_text(steps[0].observation), task_knowledge), steps[0].reply]
     for step in steps[1:]:
         turns += [OBSERVATION + step.observation, step.reply]
     return turns
+
+
+def shown(content: str, *additions: str | None) -> str:
+    """A human turn of the agent: what is seen, then each addition (knowledge, path) on a line, where it is there."""
+    return "\n".join([content, *filter(None, additions)])
+
+
+def action_path(actions: list[str]) -> str:
+    """KnowAgent's line with the kinds of actions taken so far: "Action Path: start -> go -> take"."""
+    return "Action Path: " + " -> ".join(["start", *map(action_verb, actions)])
 
 
 def task_text(observation: str) -> str:

@@ -1,7 +1,11 @@
-"""Evaluate an agent model on a task: planning with a world model, or alone where none is named.
+"""Evaluate an agent model on a task: planning with a world model, alone where none is named, or by --method.
 
     python -m eval_agent.eto_multi_main_probs --agent_config fastchat --agent_model_name agent_model \\
         --world_model_name world_model --exp_config alfworld --exp_name eval --split test
+    python -m eval_agent.eto_multi_main_probs --method knowagent --exp_config alfworld --split test
+
+A method (configs/method/*.json) names the served models, what they are told and how the agent plans; names and
+settings given here count more. Without --method it is "wkm" where a world model is named, else "sft".
 
 Episodes that have a result are kept, so a run that was stopped is continued by the same command. --part_num and
 --part_idx split a run over machines; with the episodes of all parts in one folder, the same command without
@@ -13,22 +17,30 @@ import argparse
 import sys
 from pathlib import Path
 
-from eval_agent.config import find_config, load_model_config, load_task_config
+from eval_agent.config import find_config, load_model_config, load_task_config, override
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.evaluation import Evaluation
 from eval_agent.flags import positive
+from eval_agent.methods import Method, apply_overrides, load_method
 from eval_agent.tasks import canonical_split
+
+_AGENT_CONFIG = "fastchat"
+# flags that replace fields of the task config which only the planner reads
+_PLANNER_FLAGS = {
+    "gamma": "planner.gamma", "n_neighbours": "planner.n_neighbours", "state_base": "state_base.path",
+}
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--agent_config", default="fastchat", help="name in --agent_path, or a .json file")
-    parser.add_argument("--agent_model_name", required=True, help="served name of the agent model")
-    parser.add_argument("--world_model_name", help="its served name; without it the agent is alone")
+    parser.add_argument("--method", help="name in configs/method, or a .json file")
+    parser.add_argument("--agent_config", help="name in --agent_path, or a .json file (default: fastchat)")
+    parser.add_argument("--agent_model_name", help="served name of the agent model (default: the method's)")
+    parser.add_argument("--world_model_name", help="the world model's; without it and --method the agent is alone")
     parser.add_argument("--world_config", help="as --agent_config, for the world model (default: the same)")
     parser.add_argument("--exp_config", default="alfworld", help="name in --exp_path, or a .json file")
-    parser.add_argument("--exp_name", default="eval", help="results go to <exp_config>_<exp_name>")
+    parser.add_argument("--exp_name", help="results go to <exp_config>_<exp_name> (default: the method, or eval)")
     parser.add_argument("--split", default="dev", help="train, dev (= seen) or test (= unseen)")
     parser.add_argument("--exp_path", default="configs/task", help="folder of task configs")
     parser.add_argument("--agent_path", default="configs/model", help="folder of model configs")
@@ -39,28 +51,65 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--part_num", type=positive, default=1, help="split the tasks over so many machines")
     parser.add_argument("--part_idx", type=int, default=0, help="this machine's part, from 0")
     parser.add_argument("--gamma", type=float, help="in place of the config's planner.gamma")
-    parser.add_argument("--state_base", help="in place of the config's state_base.path")
+    parser.add_argument("--n_neighbours", type=int, help="N, in place of the config's planner.n_neighbours")
+    parser.add_argument("--state_base", help="in place of the config's state_base.path, for methods that plan")
     return parser.parse_args(argv)
+
+
+def find_method(args: argparse.Namespace) -> Method:
+    """The method asked for. Raises InputError where the other arguments do not fit it."""
+    method = load_method(args.method or ("sft" if args.world_model_name is None else "wkm"))
+    if method.world_model is None and args.world_model_name is not None:
+        raise InputError(f'method "{method.name}" has no world model: leave --world_model_name out')
+    # where a base lies may be told to any method: the same command then runs them all
+    given = [flag for flag in _PLANNER_FLAGS if getattr(args, flag) is not None]
+    if not method.plans and given and not (args.method and given == ["state_base"]):
+        way = f'which method "{method.name}" does not do' if args.method else "give --world_model_name or --method"
+        raise InputError(f"--{' and --'.join(given)} is for planning with state knowledge: {way}")
+    return method
+
+
+def task_config_of(args: argparse.Namespace, method: Method) -> dict:
+    """The task config as the method and then the flags override it. Raises InputError naming the field."""
+    config = apply_overrides(method, load_task_config(args.exp_config, args.exp_path))
+    for flag, field in _PLANNER_FLAGS.items():
+        value = getattr(args, flag)
+        if value is not None:
+            config = override(config, {field: value}, f"--{flag}")
+    return config
+
+
+def make_evaluation(args: argparse.Namespace) -> Evaluation:
+    """The run that the arguments describe. Raises InputError."""
+    method = find_method(args)
+    agent_config = args.agent_config or method.agent_config or _AGENT_CONFIG
+    model_config = load_model_config(agent_config, args.agent_path)
+    world_config = args.world_config or method.world_config or agent_config
+    agent_model_name = args.agent_model_name or args.method and (
+        method.agent_model or model_config["config"].get("model_name")
+    )
+    if not agent_model_name:
+        raise InputError("no agent model: give --agent_model_name, or a --method that names one")
+    exp_name = args.exp_name or (method.name if args.method else "eval")
+    experiment = f"{find_config(args.exp_config, args.exp_path).stem}_{exp_name}"
+    return Evaluation(
+        method=method,
+        task_config=task_config_of(args, method),
+        model_config=model_config,
+        world_model_config=load_model_config(world_config, args.agent_path),
+        agent_model_name=agent_model_name,
+        world_model_name=args.world_model_name or method.world_model,
+        split=args.split,
+        folder=Path(args.output_dir) / agent_model_name / experiment / canonical_split(args.split),
+    )
 
 
 @exit_on_input_error
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    if args.world_model_name is None and (args.gamma is not None or args.state_base is not None):
-        raise InputError("--gamma and --state_base need a world model: give --world_model_name")
     if not 0 <= args.part_idx < args.part_num:
         raise InputError(f"--part_idx is {args.part_idx}, expected 0 to {args.part_num - 1} (--part_num - 1)")
-    experiment = f"{find_config(args.exp_config, args.exp_path).stem}_{args.exp_name}"
-    folder = Path(args.output_dir) / args.agent_model_name / experiment / canonical_split(args.split)
-    evaluation = Evaluation(
-        task_config=load_task_config(args.exp_config, args.exp_path, args.gamma, args.state_base),
-        model_config=load_model_config(args.agent_config, args.agent_path),
-        world_model_config=load_model_config(args.world_config or args.agent_config, args.agent_path),
-        agent_model_name=args.agent_model_name,
-        world_model_name=args.world_model_name,
-        split=args.split,
-        folder=folder,
-    )
+    evaluation = make_evaluation(args)
     summary = evaluation.run(
         args.limit, args.num_workers, args.override, (args.part_idx, args.part_num)
     )
@@ -71,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
               f"hallucination rate {summary['hallucination_rate']:.3f}")
     if missing:
         print(f"{missing} without a result for technical reasons: run the same command again")
-    print(f"results in {folder}")
+    print(f"results in {evaluation.folder}")
     return 1 if missing else 0
 
 

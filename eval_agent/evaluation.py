@@ -14,8 +14,10 @@ from eval_agent.envs.pool import run_in_envs
 from eval_agent.errors import InputError
 from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
+from eval_agent.knowledge.records import one_line
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
-from eval_agent.loop import Agent, WorldModel, run_episode
+from eval_agent.loop import Agent, Planner, WorldModel, run_episode
+from eval_agent.methods import Method
 from eval_agent.report.summary import summarize, summarize_by_type
 from eval_agent.results import RUN, SUMMARY, check_run, clear_run, episode_path, is_finished, read_episodes
 from eval_agent.tasks import Task, canonical_split, choose_evenly, load_tasks
@@ -23,37 +25,44 @@ from eval_agent.trajectory import ACTION
 
 # so many episodes in a row lost for technical reasons: what they all need is gone
 MOST_FAILURES_IN_A_ROW = 5
-_WITHOUT_KNOWLEDGE = ("task", "env", "agent")
 _ADDRESS = "controller_address"  # in a model config; where a model is served does not change its results
 _HELLO = [{"role": "user", "content": "Hello"}]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One run: which models play which tasks, and the folder of its results."""
+    """One run: which models play which tasks by which method, and the folder of its results."""
 
-    task_config: dict  # configs/task/*.json, checked
+    method: Method
+    task_config: dict  # configs/task/*.json, checked, as the method overrides it
     model_config: dict  # configs/model/*.json, checked: how the agent model is served
     world_model_config: dict  # the same for the world model
     agent_model_name: str
-    world_model_name: str | None
+    world_model_name: str | None  # None where the method has no world model
     split: str
     folder: Path
 
     def settings(self) -> dict:
         """What has to be the same for results to share a folder: all but where the models are served."""
         config = self.task_config
-        sections = _WITHOUT_KNOWLEDGE if self.world_model_name is None else tuple(config)
-        roles = [role for role in ("agent", "world_model") if role in sections]
+        unused = {"planner", "state_base"} if not self.method.plans else set()
+        if self.world_model_name is None:
+            unused.add("world_model")
         return {
             "agent_model_name": self.agent_model_name,
             "world_model_name": self.world_model_name,
             "split": canonical_split(self.split),
-            "model_config": _without_address(self.model_config),
-            "world_model_config": _without_address(self.world_model_config) if self.world_model_name else None,
-            "task_config": {name: config[name] for name in sections},
-            "instructions": {role: read_instruction(config[role]["instruction"]) for role in roles},
+            "method": self.method.conduct(),
+            "model_config": _that_matters(self.model_config),
+            "world_model_config": _that_matters(self.world_model_config) if self.world_model_name else None,
+            "task_config": {name: section for name, section in config.items() if name not in unused},
+            "instructions": self.texts(),
         }
+
+    def texts(self) -> dict[str, str]:
+        """Instructions, and what else the method takes from text files. Raises InputError for a missing one."""
+        files = {purpose: self.method.text_file(self.task_config, purpose) for purpose in self.method.text_roles}
+        return {purpose: read_instruction(file) for purpose, file in files.items()}
 
     def run(
         self, limit: int | None = None, num_workers: int = 1, override: bool = False,
@@ -96,7 +105,7 @@ class Evaluation:
         except ModelError as error:
             raise InputError(f"cannot evaluate: {error}") from None
         state_base = None
-        if self.world_model_name is not None:
+        if self.method.plans:
             base, address = self.task_config["state_base"], self.world_model_config["config"].get(_ADDRESS)
             encoder_model = base["encoder_model"] or recorded_encoder_model(base["path"])
             encoder = load_encoder(base["encoder"], encoder_model, *([address] if address else []))
@@ -110,6 +119,8 @@ class Evaluation:
             return
         world_model = load_agent(self.world_model_config, self.world_model_name)
         world_model.generate(_HELLO, temperature=0, max_new_tokens=1)
+        if not self.method.plans:
+            return
         planner = self.task_config["planner"]
         if planner["score"] == "whole" and not agent.scores_whole_strings:
             raise InputError(f'planner.score is "whole", but {type(agent).__name__} scores first tokens only')
@@ -156,9 +167,10 @@ def _summary(tasks: list[Task], episodes: list[dict], settings: dict) -> dict:
     }
 
 
-def _without_address(model_config: dict) -> dict:
+def _that_matters(model_config: dict) -> dict:
+    """A model config without what does not change an episode: the address, and what only reports read."""
     config = {key: value for key, value in model_config["config"].items() if key not in (_ADDRESS, "api_base")}
-    return {**model_config, "config": config}
+    return {"agent_class": model_config["agent_class"], "config": config}
 
 
 def _sharing_first_token(verbs: list[str], scores: list[CandidateScore]) -> list[list[str]]:
@@ -172,18 +184,27 @@ class _Models(threading.local):
     """Each thread's own agent and world model (an LMAgent is not shared by threads), over one state base."""
 
     def __init__(self, evaluation: Evaluation, state_base: StateBase | None):
-        config, agent_side = evaluation.task_config, evaluation.task_config["agent"]
-        temperature = agent_side["temperature" if state_base is None else "temperature_with_knowledge"]
+        config, method, texts = evaluation.task_config, evaluation.method, evaluation.texts()
+        task_knowledge = texts.get("task_knowledge")
         self.agent = Agent(
-            load_agent(evaluation.model_config, evaluation.agent_model_name),
-            read_instruction(agent_side["instruction"]), temperature, agent_side["max_new_tokens"],
+            load_agent(evaluation.model_config, evaluation.agent_model_name), texts["agent"],
+            method.agent_temperature(config), config["agent"]["max_new_tokens"],
+            one_line(task_knowledge) if task_knowledge else None, method.action_path,
+            method.trials, texts.get("reflection"),
         )
         self.world_model = None
-        if state_base is not None:
-            side, planner = config["world_model"], config["planner"]
+        if evaluation.world_model_name is not None:
+            side = config["world_model"]
             self.world_model = WorldModel(
-                load_agent(evaluation.world_model_config, evaluation.world_model_name),
-                read_instruction(side["instruction"]), side["temperature"], side["max_task_tokens"],
-                side["max_state_tokens"], state_base, planner["gamma"], planner["n_neighbours"],
-                planner["verbs"], planner["score"] == "whole",
+                load_agent(evaluation.world_model_config, evaluation.world_model_name), texts["world_model"],
+                side["temperature"], side["max_task_tokens"], side["max_state_tokens"],
+                method.task_knowledge == "world_model", _planner(config["planner"], state_base),
+                method.state_knowledge == "context",
             )
+
+
+def _planner(settings: dict, state_base: StateBase | None) -> Planner | None:
+    if state_base is None:
+        return None
+    gamma, n_neighbours, verbs = (settings[name] for name in ("gamma", "n_neighbours", "verbs"))
+    return Planner(state_base, gamma, n_neighbours, verbs, settings["score"] == "whole")

@@ -1,49 +1,68 @@
 """One episode: the plain agent, or the agent planning with the world knowledge model (paper, Eq. 11-13).
 
 Knows the two dialogues and the planner's order of calls; of models, games and the state base only their
-interfaces. State knowledge stays in the world model's dialogue and never enters the agent's.
+interfaces. State knowledge stays in the world model's dialogue and never enters the agent's, but for the
+ablation "explicit state".
 """
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from eval_agent.agents.base import ContextOverflow, LMAgent
+from eval_agent.dialogues import action_path, sharegpt, shown
 from eval_agent.envs import BaseEnv, with_restarts
 from eval_agent.knowledge import planner
 from eval_agent.knowledge.state_base import FIRST_PRE_ACTION, StateBase
+from eval_agent.reflection import reflect
 from eval_agent.tasks.base import Task
 from eval_agent.trajectory import ACTION, OBSERVATION, action_of, action_verb
 
 NO_ACTION = 'No action found. Answer in the form "Thought: your reasoning", new line, "Action: your command".'
+REFLECTION = "Reflection on your earlier trial: "
 # a model that plays on alone would write the observation itself
 _AFTER_ACTION = "\nObservation"
 
 
 @dataclass(frozen=True)
 class Agent:
-    """The agent model with its instruction and sampling settings."""
+    """The agent model with its instruction, its sampling settings, and what it is told besides observations."""
 
     model: LMAgent
     instruction: str
     temperature: float
     max_new_tokens: int
+    task_knowledge: str | None = None  # one text for the whole benchmark, in place of the world model's
+    action_path: bool = False  # KnowAgent: each turn ends with the path of the actions so far
+    trials: int = 1  # Reflexion: a failed one is followed by a reflection and another one
+    reflection: str | None = None  # the instruction to reflect
+
+
+@dataclass(frozen=True)
+class Planner:
+    """The base that state knowledge queries, and the settings of Eq. 11-13."""
+
+    state_base: StateBase
+    gamma: float
+    n_neighbours: int
+    verbs: list[str]  # A_u
+    whole_verb: bool  # p_agent from the log-probability of the whole verb, not of its first token
 
 
 @dataclass(frozen=True)
 class WorldModel:
-    """The world knowledge model, the base that its state knowledge queries, and the planner's settings."""
+    """The world knowledge model and where its knowledge goes: the agent's first turn, planner, agent's context."""
 
     model: LMAgent
     instruction: str
     temperature: float
     max_task_tokens: int
     max_state_tokens: int
-    state_base: StateBase
-    gamma: float
-    n_neighbours: int
-    verbs: list[str]  # A_u
-    whole_verb: bool  # p_agent from the log-probability of the whole verb, not of its first token
+    tells_task: bool = True
+    planner: Planner | None = None
+    tells_state: bool = False  # "explicit state": into the agent's context, without a planner
 
 
 def run_episode(env: BaseEnv, task: Task, split: str, agent: Agent, world_model: WorldModel | None,
@@ -52,32 +71,44 @@ def run_episode(env: BaseEnv, task: Task, split: str, agent: Agent, world_model:
 
     Never raises for what goes wrong inside the episode: a full context of the agent ends it unsuccessfully,
     anything technical leaves ``finished`` False with ``error`` set, to be tried again. An episode whose env is
-    lost starts again in another one.
+    lost starts again in another one. With several trials the result is the last one's; "trials" holds the
+    failed ones before it, each with the reflection on it.
     """
-    episode = _Episode(env, agent, world_model, max_steps)
-    started, error = time.monotonic(), None
+    failed: list[dict] = []
+    result = _trial(_Episode(env, agent, world_model, max_steps), task, split)
+    while not result["meta"]["success"] and result["meta"]["finished"] and len(failed) + 1 < agent.trials:
+        try:
+            turns = [turn["value"] for turn in result["conversations"]]
+            reflection = reflect(partial(_generate, agent, stop=[]), agent.reflection, turns)
+        except Exception as fault:
+            result["meta"] |= _broken(fault)
+            break
+        failed.append({**result, "reflection": reflection})
+        reflections = [trial["reflection"] for trial in failed]
+        result = _trial(_Episode(env, agent, world_model, max_steps, reflections), task, split)
+    return {**result, "trials": failed} if agent.trials > 1 else result
 
-    def play_afresh() -> str:
-        nonlocal episode
-        episode = _Episode(env, agent, world_model, max_steps)
-        return episode.play(task)
 
+def _trial(episode: "_Episode", task: Task, split: str) -> dict:
+    """Play ``episode`` to its end, whichever it is, and give what its result file holds."""
+    started = time.monotonic()
+    outcome: dict = {"finished": True, "error": None}
     try:
-        reason = with_restarts(play_afresh)
+        outcome["terminate_reason"] = with_restarts(partial(episode.play, task))
     except ContextOverflow:
-        reason = "context_overflow"
+        outcome["terminate_reason"] = "context_overflow"
     except Exception as fault:  # one broken episode must not take the other ones with it
-        reason, error = "error", f"{type(fault).__name__}: {fault}"
+        outcome = _broken(fault)
     meta = {
         "task_id": task.task_id,
         "task_type": task.task_type,
         "split": split,
         "steps": episode.steps,
         "reward": episode.reward,
-        "finished": error is None,
+        "finished": outcome["finished"],
         "success": episode.success,
-        "terminate_reason": reason,
-        "error": error,
+        "terminate_reason": outcome["terminate_reason"],
+        "error": outcome["error"],
         "invalid_actions": episode.invalid_actions,
         "seconds": round(time.monotonic() - started, 3),
     }
@@ -90,13 +121,16 @@ def run_episode(env: BaseEnv, task: Task, split: str, agent: Agent, world_model:
     }
 
 
+def _broken(fault: Exception) -> dict:
+    return {"finished": False, "terminate_reason": "error", "error": f"{type(fault).__name__}: {fault}"}
+
+
 def _opening(instruction: str) -> list[dict]:
     return [{"role": "user", "content": instruction}, {"role": "assistant", "content": "OK"}]
 
 
 def _sharegpt(messages: list[dict]) -> list[dict]:
-    names = {"user": "human", "assistant": "gpt"}
-    return [{"from": names[message["role"]], "value": message["content"]} for message in messages]
+    return sharegpt([message["content"] for message in messages])
 
 
 def first_action_only(reply: str) -> str:
@@ -131,13 +165,23 @@ class _WorldDialogue:
 
 
 class _Episode:
-    def __init__(self, env: BaseEnv, agent: Agent, world_model: WorldModel | None, max_steps: int):
+    """One trial; :meth:`play` begins it afresh each time."""
+
+    def __init__(self, env: BaseEnv, agent: Agent, world_model: WorldModel | None, max_steps: int,
+                 reflections: Sequence[str | None] = ()):
         self.env = env
         self.agent = agent
+        self.side = world_model
         self.max_steps = max_steps
-        self.world = _WorldDialogue(world_model, _opening(world_model.instruction)) if world_model else None
-        self.messages = _opening(agent.instruction)
+        self.reflections = [REFLECTION + text for text in reflections if text]
+        self._begin()
+
+    def _begin(self) -> None:
+        self.world = _WorldDialogue(self.side, _opening(self.side.instruction)) if self.side else None
+        self.messages = _opening(self.agent.instruction)
+        self.heard = ""  # the last observation, without what is added to it in the agent's context
         self.decisions: list[dict] = []
+        self.actions: list[str] = []
         self.pre_action = FIRST_PRE_ACTION
         self.steps = self.invalid_actions = 0
         self.reward = 0.0
@@ -145,10 +189,11 @@ class _Episode:
 
     def play(self, task: Task) -> str:
         """Play to the end and give the reason for it: success, ended, or max_steps."""
+        self._begin()
         task_text = self.env.reset(task)
-        self._hear(self._with_task_knowledge(task_text))
+        self._hear(task_text, self._task_knowledge(task_text), *self.reflections)
         while self.steps < self.max_steps:
-            reply = self._plain_reply() if self.world is None or self.steps == 0 else self._planned_reply()
+            reply = self._reply()
             self.messages.append({"role": "assistant", "content": reply})
             observation, done = self._execute(action_of(reply))
             self._hear(OBSERVATION + observation)
@@ -156,14 +201,17 @@ class _Episode:
                 return "success" if self.success else "ended"
         return "max_steps"
 
-    def _hear(self, content: str) -> None:
-        self.messages.append({"role": "user", "content": content})
+    def _hear(self, content: str, *additions: str | None) -> None:
+        path = action_path(self.actions) if self.agent.action_path else None
+        self.heard = content
+        self.messages.append({"role": "user", "content": shown(content, *additions, path)})
 
-    def _with_task_knowledge(self, task_text: str) -> str:
-        if self.world is None:
-            return task_text
-        knowledge = self.world.ask(task_text, self.world.side.max_task_tokens)
-        return f"{task_text}\n{knowledge}" if knowledge else task_text
+    def _task_knowledge(self, task_text: str) -> str | None:
+        """What the agent is told; a world model writes its own in any case, as it has learnt to begin with it."""
+        known = self.world.ask(task_text, self.side.max_task_tokens) if self.world else None
+        if self.agent.task_knowledge:
+            return self.agent.task_knowledge
+        return known if self.side and self.side.tells_task else None
 
     def _execute(self, action: str | None) -> tuple[str, bool]:
         """(observation, done) of one step; an answer without action costs a step and changes nothing."""
@@ -172,32 +220,49 @@ class _Episode:
             self.invalid_actions += 1
             return NO_ACTION, False
         result = self.env.step(action)
+        self.actions.append(action)
         self.pre_action = action
         self.reward, self.success = result.reward, result.success
         self.invalid_actions += not result.valid
         return result.observation, result.done
 
-    def _plain_reply(self) -> str:
-        """Thought and action as the agent writes them: every step when alone, else only the first."""
-        reply = first_action_only(self._generate(self.messages, [_AFTER_ACTION]))
+    def _reply(self) -> str:
+        """Thought and action; state knowledge takes part from the second step on, where it does at all."""
+        if self.side and self.side.planner and self.steps:
+            return self._planned_reply()
+        if self.side and self.side.tells_state and self.steps:
+            return self._informed_reply()
+        return self._plain_reply()
+
+    def _plain_reply(self, state_knowledge: str | None = None) -> str:
+        """Thought and action as the agent writes them."""
+        reply = first_action_only(_generate(self.agent, self.messages, [_AFTER_ACTION]))
         if self.world is not None:
-            self._record(action_verb(action_of(reply) or ""))
+            self._record(action_verb(action_of(reply) or ""), state_knowledge)
         return reply
+
+    def _informed_reply(self) -> str:
+        """The plain reply, after state knowledge has joined the last observation in the agent's context."""
+        known = self._state_knowledge()
+        self.messages[-1]["content"] = shown(self.messages[-1]["content"], known)
+        return self._plain_reply(known)
+
+    def _state_knowledge(self) -> str | None:
+        return self.world.ask(f"{self.messages[-2]['content']}\n{self.heard}", self.side.max_state_tokens)
 
     def _planned_reply(self) -> str:
         """Thought, the verb of Eq. 13, then the arguments that the agent continues with."""
-        heard = f"{self.messages[-2]['content']}\n{self.messages[-1]['content']}"
         with ThreadPoolExecutor(1) as beside:  # neither the state knowledge nor the thought depends on the other
-            known = beside.submit(self.world.ask, heard, self.world.side.max_state_tokens)
+            known = beside.submit(self._state_knowledge)
             # the action follows in any case, also where the model stopped without asking for one
-            thought = self._generate(self.messages, [ACTION, _AFTER_ACTION]).strip()
+            thought = _generate(self.agent, self.messages, [ACTION, _AFTER_ACTION]).strip()
         opened = f"{thought}\n{ACTION}" if thought else ACTION
         verb = self._choose_verb(opened, known.result())
         opened = f"{opened} {verb}"
-        return opened + self._generate([*self.messages, _unfinished(opened)], ["\n"]).rstrip()
+        return opened + _generate(self.agent, [*self.messages, _unfinished(opened)], ["\n"]).rstrip()
 
     def _choose_verb(self, opened: str, state_knowledge: str | None) -> str:
-        side = self.world.side
+        side = self.side.planner
         candidates = [f" {verb}" for verb in side.verbs]
         scores = self.agent.model.score([*self.messages, _unfinished(opened)], candidates)
         logprobs = {
@@ -227,11 +292,11 @@ class _Episode:
             "verb": verb,
         })
 
-    def _generate(self, messages: list[dict], stop: list[str]) -> str:
-        agent = self.agent
-        return agent.model.generate(
-            messages, stop=stop, temperature=agent.temperature, max_new_tokens=agent.max_new_tokens
-        )
+
+def _generate(agent: Agent, messages: list[dict], stop: list[str]) -> str:
+    return agent.model.generate(
+        messages, stop=stop, temperature=agent.temperature, max_new_tokens=agent.max_new_tokens
+    )
 
 
 def _unfinished(content: str) -> dict:

@@ -34,6 +34,11 @@ def read_episodes(folder: Path) -> list[dict]:
     return [read_episode(path) for path in _episode_files(folder)]
 
 
+def episode_names(folder: Path) -> list[str]:
+    """Task ids of the episode files in ``folder``."""
+    return [path.stem for path in _episode_files(folder)]
+
+
 def is_finished(folder: Path, task_id: str) -> bool:
     """Whether a result is there that holds; one with a technical failure does not."""
     path = episode_path(folder, task_id)

@@ -5,7 +5,7 @@ reads and replaces the one that a trajectory brings along.
 """
 
 from eval_agent.baseline_data import eto_records, knowagent_record, nat_records
-from eval_agent.dialogues import agent_turns, dialogue, instruction, react_steps, task_text
+from eval_agent.dialogues import agent_turns, dialogue, instruction, react_steps, shown, task_text
 from eval_agent.errors import InputError
 from eval_agent.knowledge.records import expert_of, known_steps, one_line, required_task_knowledge
 from eval_agent.trajectory import OBSERVATION, Step
@@ -61,7 +61,7 @@ def explicit_state_turns(steps: list[Step], task_knowledge: str) -> list[str]:
     """The agent's dialogue with state knowledge after each observation (Figure 6's ablation)."""
     turns = agent_turns(steps, task_knowledge)
     for number, step in enumerate(steps[1:], 1):
-        turns[2 * number] += "\n" + one_line(step.state_knowledge)
+        turns[2 * number] = shown(turns[2 * number], one_line(step.state_knowledge))
     return turns
 
 

@@ -31,7 +31,7 @@ from eval_agent.envs.base import BaseEnv, StepResult
 from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import StateBase, build_cache
-from eval_agent.loop import Agent, WorldModel, run_episode
+from eval_agent.loop import Agent, Planner, WorldModel, run_episode
 from eval_agent.tasks import Task
 from eval_agent.trajectory import ACTION
 from train.tiny_base.tokenizer import train_tokenizer
@@ -178,8 +178,12 @@ class Ours:
         result = run_episode(
             ReplayEnv(episode), Task("recorded", "recorded"), "dev",
             Agent(agent, read_instruction(config["agent"]["instruction"]), 0.0, THOUGHT_TOKENS),
-            WorldModel(world, read_instruction(config["world_model"]["instruction"]), 0.0, TASK_TOKENS, STATE_TOKENS,
-                       self.state_base, planner["gamma"], planner["n_neighbours"], planner["verbs"], False),
+            WorldModel(
+                world, read_instruction(config["world_model"]["instruction"]), 0.0, TASK_TOKENS, STATE_TOKENS,
+                planner=Planner(
+                    self.state_base, planner["gamma"], planner["n_neighbours"], planner["verbs"], whole_verb=False
+                ),
+            ),
             self.steps,
         )
         assert result["meta"]["finished"], result["meta"]["error"]

@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible completions endpoint that gives log-probabilities, such as vLLM's."""
+"""A model behind an OpenAI-compatible endpoint: completions with log-probabilities, such as vLLM's, or chat alone."""
 
 import os
 from collections.abc import Sequence
@@ -15,6 +15,9 @@ from train.chat_templates import get_template
 class OpenAIAgent(LMAgent):
     """One served model, asked with prompts in its own chat format (``template``), as FastChat's workers are.
 
+    Without a template its chat endpoint is asked (GPT-style servers have no other): it writes whole replies,
+    but neither continues one nor scores, so it cannot be the agent of a method that plans.
+
     Limits of its scores: only the first token counts, and only the ``top_logprobs`` most probable tokens are
     known (vLLM gives 20 at most): a candidate that begins with none of them gets the least of their
     log-probabilities, which is more than its own. No state is kept here; the server may cache prefixes.
@@ -23,10 +26,10 @@ class OpenAIAgent(LMAgent):
     scores_whole_strings = False
 
     def __init__(
-        self, model_name: str, api_base: str, template: str, top_logprobs: int = 20, timeout: float = 600
+        self, model_name: str, api_base: str, template: str | None, top_logprobs: int = 20, timeout: float = 600
     ):
         self.model_name, self.api_base = model_name, api_base
-        self.template = get_template(template)
+        self.template = get_template(template) if template is not None else None
         self.top_logprobs = top_logprobs
         key = os.environ.get("OPENAI_API_KEY", "EMPTY")
         self._client = OpenAI(base_url=api_base, api_key=key, max_retries=0, timeout=timeout)
@@ -40,10 +43,10 @@ class OpenAIAgent(LMAgent):
     def generate(
         self, messages: list[dict], *, stop: Sequence[str] = (), temperature: float, max_new_tokens: int
     ) -> str:
-        choice = self._complete(
-            messages, stop=[self.template.stop, *stop], temperature=temperature, max_tokens=max_new_tokens
-        )
-        return choice.text
+        if self.template is None:
+            return self._chat(messages, list(stop), temperature=temperature, max_tokens=max_new_tokens)
+        stop = [self.template.stop, *stop]
+        return self._complete(messages, stop=stop, temperature=temperature, max_tokens=max_new_tokens).text
 
     def score(self, messages: list[dict], candidates: Sequence[str]) -> list[CandidateScore]:
         """First-token scores; ``logprob`` repeats them. See the class for what is not known."""
@@ -60,14 +63,28 @@ class OpenAIAgent(LMAgent):
             scores.append(CandidateScore(ranks.get(token, -1 - len(top)), logprob, logprob))
         return scores
 
+    def _chat(self, messages: list[dict], stop: list[str], **request) -> str:
+        if messages[-1]["role"] == "assistant":
+            raise ModelError(f"{self.model_name} at {self.api_base}: a chat endpoint cannot continue a reply")
+        if stop:  # some servers refuse an empty list
+            request["stop"] = stop
+        answer = self._ask(self._client.chat.completions, messages=messages, **request)
+        return answer.choices[0].message.content or ""
+
     def _complete(self, messages: list[dict], **request):
-        prompt = self.template.render(messages)
+        if self.template is None:
+            raise ModelError(
+                f"{self.model_name} at {self.api_base}: a chat endpoint gives no scores to plan with; name the "
+                'chat format of a completions endpoint in the model config\'s "template"'
+            )
+        return self._ask(self._client.completions, prompt=self.template.render(messages), **request).choices[0]
+
+    def _ask(self, endpoint, **request):
         try:
-            answer = self._retry(self._client.completions.create, model=self.model_name, prompt=prompt, **request)
+            return self._retry(endpoint.create, model=self.model_name, **request)
         except NotFoundError as error:
             raise InputError(f'no model "{self.model_name}" at {self.api_base}: {reason(error)}') from None
         except OpenAIError as error:
             if full_context(error):
                 raise ContextOverflow(f"{self.model_name} at {self.api_base}: {reason(error)}") from None
             raise ModelError(f"{self.model_name} at {self.api_base}: {reason(error)}") from None
-        return answer.choices[0]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval_agent.errors import InputError
-from eval_agent.files import read_json
+from eval_agent.report.published import published_measures
 from eval_agent.report.summary import MEASURES, bootstrap_interval, values_of
 from eval_agent.results import read_episodes
 
@@ -56,16 +56,18 @@ def _row(label: str, split: str, episodes: list[dict]) -> Row:
     return Row(label, split, games, len(episodes) - games, measures)
 
 
-def paper_rows(path: str, backbone: str) -> list[Row]:
-    """The published numbers for ``backbone``. Raises InputError with the known backbones for another one."""
-    published = read_json(path)["rows"]
+def paper_rows(task: str, backbone: str) -> list[Row]:
+    """The published numbers of ``task`` for ``backbone``: Tables 1 to 3 and Figure 3 of configs/paper.
+
+    Raises InputError with the known backbones for another one.
+    """
+    published = published_measures(task)
     rows = [
-        Row(f"{backbone} {entry['method']} (paper)", name,
-            measures={measure: Measure(value) for measure, value in entry[split].items()})
-        for entry in published if entry["backbone"] == backbone
-        for split, name in SPLITS.items()
+        Row(f"{backbone} {label} (paper)", name,
+            measures={measure: Measure(value) for measure, value in splits.get(split, {}).items()})
+        for (owner, label), splits in published.items() if owner == backbone for split, name in SPLITS.items()
     ]
     if not rows:
-        known = ", ".join(dict.fromkeys(entry["backbone"] for entry in published))
-        raise InputError(f'{path}: no backbone "{backbone}" (there are {known})')
+        known = ", ".join(dict.fromkeys(owner for owner, _ in published)) or "none"
+        raise InputError(f'{task}: no published numbers of backbone "{backbone}" (there are {known})')
     return rows

@@ -1,7 +1,7 @@
 """Results of several runs as one table (Markdown and CSV) and one plot, from their episode files alone.
 
     python -m eval_agent.report.table --run "SFT (no knowledge)=outputs/agent/alfworld_eval" \\
-        --run "WKM=outputs/agent_model/alfworld_eval" --output_dir outputs --paper configs/paper/alfworld.json
+        --run "WKM=outputs/agent_model/alfworld_eval" --output_dir outputs --paper alfworld
 """
 
 import argparse
@@ -90,7 +90,7 @@ def main() -> None:
                         help="a run's folder, with the subfolders dev and test; give once for each row, the one that "
                              "the others are compared with first")
     parser.add_argument("--output_dir", default="outputs", help="where table.md, table.csv and table.png go")
-    parser.add_argument("--paper", metavar="JSON", help="published numbers to put under the table")
+    parser.add_argument("--paper", metavar="TASK", help="alfworld or sciworld: published numbers below")
     parser.add_argument("--backbone", default="Mistral-7B", help="whose published numbers (%(default)s)")
     args = parser.parse_args()
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from eval_agent.config import load_model_config, load_task_config
+from eval_agent.config import load_model_config, load_task_config, override
 from eval_agent.errors import InputError
 
 FOLDER = "configs/task"
@@ -31,11 +31,15 @@ def test_the_paper_s_hyperparameters_are_the_defaults():
     assert load_model_config("fastchat", "configs/model")["agent_class"] == "FastChatAgent"
 
 
-def test_flags_replace_values(tmp_path):
-    config = load_task_config("alfworld", FOLDER, gamma=1.0, state_base="elsewhere")
-    assert (config["planner"]["gamma"], config["state_base"]["path"]) == (1.0, "elsewhere")
-    with pytest.raises(InputError, match="--gamma.*1.5"):
-        load_task_config("alfworld", FOLDER, gamma=1.5)
+def test_fields_are_replaced_in_a_copy():
+    config = load_task_config("alfworld", FOLDER)
+    changed = override(config, {"planner.gamma": 1.0, "state_base.path": "elsewhere"}, "--gamma")
+    assert (changed["planner"]["gamma"], changed["state_base"]["path"]) == (1.0, "elsewhere")
+    assert config == load_task_config("alfworld", FOLDER)
+    with pytest.raises(InputError, match='--gamma: field "planner.gamma" is 1.5, expected a number from 0 to 1'):
+        override(config, {"planner.gamma": 1.5}, "--gamma")
+    with pytest.raises(InputError, match='x.json: a task config has no field "planner.gama", only .*planner.gamma'):
+        override(config, {"planner.gama": 1.0}, "x.json")
 
 
 @pytest.mark.parametrize("field, value, message", [

@@ -241,6 +241,114 @@ def test_a_killed_run_is_continued(run):
     assert len(after) == 2 and before.items() <= after.items()
 
 
+@pytest.fixture
+def short_texts(run):
+    """Instructions that leave room in the random model's context, in place of the shipped ones."""
+    config = read_json(run.path / "demo.json")
+    for role in ("agent", "react", "reflection", "knowagent", "world_model_prompt"):
+        (run.path / f"house_{role}.txt").write_text(f"Text for {role}.")
+    config["agent"]["instruction"] = str(run.path / "house_agent.txt")
+    write_json(run.path / "demo.json", config)
+
+
+def by_method(run, method, *extra):
+    """The only episode of dev, played by ``method`` with the served adapters."""
+    agent, = [extra[i + 1] for i, flag in enumerate(extra) if flag == "--agent_model_name"] or ["agent_model"]
+    assert run("--method", method, *extra) == 0
+    result, = episodes(run.path / "out" / agent / f"demo_{method}" / "dev").values()
+    assert result["meta"]["finished"] and result["meta"]["steps"] == 3
+    return result
+
+
+def test_prompted_methods_need_only_the_base(run, short_texts):
+    result = by_method(run, "reflexion", "--agent_model_name", "base")
+    first, = result["trials"]
+    assert first["meta"]["steps"] == 3 and not first["meta"]["success"]
+    assert first["conversations"][0]["value"] == result["conversations"][0]["value"] == "Text for react."
+    assert first["reflection"] and result["conversations"][2]["value"].endswith(first["reflection"])
+    result = by_method(run, "prompt")
+    assert result["world_model_conversations"][0]["value"] == "Text for world_model_prompt."
+    assert result["decisions"][2]["p_agent"]
+
+
+def test_methods_without_a_planner_need_no_state_base(run, short_texts):
+    nowhere = ("--state_base", str(run.path / "nowhere"))
+    result = by_method(run, "knowagent", *nowhere, "--agent_model_name", "agent_model")
+    assert "\nAction Path: start" in result["conversations"][2]["value"] and result["decisions"] == []
+    result = by_method(run, "explicit_state", *nowhere, "--agent_model_name", "agent_model")
+    known = result["decisions"][1]["state_knowledge"]
+    assert known and result["conversations"][4]["value"].endswith("\n" + known)
+    settings = read_json(run.folder("explicit_state") / "dev" / "run.json")
+    assert settings["method"] == {"state_knowledge": "context"}
+    assert settings["task_config"].keys() == {"task", "env", "agent", "world_model"}
+
+
+def test_a_strong_agent_is_guided_over_a_chat_endpoint(run, short_texts, served, serve):
+    strong = serve(lambda messages: f"Thought: {len(messages)}.\nAction: look\nObservation: none")
+    write_json(run.path / "strong.json", {"agent_class": "OpenAIAgent", "config": {
+        "model_name": "tiny", "api_base": strong.address, "template": None}})
+    models = ("--agent_config", str(run.path / "strong.json"), "--agent_model_name", "tiny")
+    result = by_method(run, "weak_guide_strong", *models, "--world_config", str(run.path / "served.json"))
+    task, knowledge = (turn["value"] for turn in result["world_model_conversations"][2:4])
+    assert result["conversations"][2]["value"] == f"{task}\n{knowledge}"
+    assert result["conversations"][3]["value"] == "Thought: 3.\nAction: look"
+    last = strong.requests[-1]
+    assert last["temperature"] == 0 and [message["role"] for message in last["messages"][-2:]] == ["assistant", "user"]
+    assert by_method(run, "react_strong", *models)["conversations"][2]["value"] == task
+
+
+def test_a_method_continues_a_run_that_was_made_without_naming_it(run):
+    assert run("--split", "train", "--limit", "1") == 0
+    folder = run.folder("eval") / "train"
+    settings = read_json(folder / "run.json")
+    assert settings.pop("method") is None
+    write_json(folder / "run.json", settings)  # as it was written before there were methods
+    before = stamps(folder)
+    assert run("--method", "sft", "--exp_name", "eval", "--split", "train") == 0
+    assert len(stamps(folder)) == 2 and before.items() <= stamps(folder).items()
+
+
+def test_methods_do_not_share_a_folder(run, capsys):
+    assert run("--method", "wkm", "--limit", "1") == 0
+    for other, difference in (
+        (("--method", "w_task"), "method: None there, {'state_knowledge': 'none'} now"),
+        (("--method", "wkm_exact"), "task_config.planner.pre_action_rule: 'verb' there, 'exact' now"),
+        (("--method", "human"), "method: None there, {'task_knowledge': 'human_knowledge'} now"),
+        (("--method", "wkm", "--n_neighbours", "7"), "task_config.planner.n_neighbours: 3000 there, 7 now"),
+    ):
+        with pytest.raises(SystemExit):
+            run(*other, "--exp_name", "wkm")
+        assert difference in capsys.readouterr().err
+
+
+def test_a_method_that_cannot_play_ends_early(run, capsys):
+    def message(*extra):
+        with pytest.raises(SystemExit) as ended:
+            run(*extra)
+        assert ended.value.code == 2 and not (run.path / "out").exists()
+        return capsys.readouterr().err
+
+    assert "no such config" in (told := message("--method", "wmk")) and "knowagent, merge" in told
+    assert 'method "nat" has no world model' in message("--method", "nat", *WKM)
+    assert '--gamma is for planning with state knowledge: which method "w_task" does not do' in message(
+        "--method", "w_task", "--gamma", "1")
+    assert '--n_neighbours: field "planner.n_neighbours" is 0' in message("--method", "wkm", "--n_neighbours", "0")
+    assert 'no worker serves model "nobody"' in message("--method", "nat", "--agent_model_name", "nobody")
+    assert 'no worker serves model "unified_world_model"' in message("--method", "wkm_unified")
+    assert "built with encoder wkm-embedding" in message("--method", "wkm_hidden")
+    config = read_json(run.path / "demo.json")
+    config["agent"]["instruction"] = "eval_agent/prompt/instructions/webshop_agent.txt"
+    write_json(run.path / "demo.json", config)
+    assert "webshop_react.txt is missing" in message("--method", "react")
+
+
+def test_without_a_method_an_agent_has_to_be_named(capsys):
+    for flags in ([], ["--method", "react_strong"]):
+        with pytest.raises(SystemExit):
+            main(["--exp_config", "alfworld", *flags])
+        assert "no agent model: give --agent_model_name" in capsys.readouterr().err
+
+
 def test_bad_input_ends_early(run, capsys, state_base):
     def message(*extra):
         with pytest.raises(SystemExit) as ended:

@@ -7,10 +7,12 @@ import signal
 import pytest
 
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
+from eval_agent.dialogues import instruction
 from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import StateBase, build_cache
-from eval_agent.loop import NO_ACTION, Agent, WorldModel, first_action_only, run_episode
+from eval_agent.loop import NO_ACTION, REFLECTION, Agent, Planner, WorldModel, first_action_only, run_episode
+from eval_agent.sft_data import make_conversations
 from eval_agent.tasks import load_tasks
 
 INSTRUCTION = "Finish the task in the household."
@@ -78,8 +80,9 @@ def play(env, task, agent, world_model=None, max_steps=40):
     return run_episode(env, task, "train", Agent(agent, INSTRUCTION, 0.0, 256), world_model, max_steps)
 
 
-def world(model, state_base, verbs, gamma=0.4, whole_verb=False):
-    return WorldModel(model, INSTRUCTION, 0.0, 512, 128, state_base, gamma, 3000, list(verbs), whole_verb)
+def world(model, state_base, verbs, gamma=0.4, whole_verb=False, **told):
+    planner = Planner(state_base, gamma, 3000, list(verbs), whole_verb)
+    return WorldModel(model, INSTRUCTION, 0.0, 512, 128, planner=planner, **told)
 
 
 def test_the_plain_agent_replays_the_expert_and_wins(env, task, expert):
@@ -111,6 +114,107 @@ def test_knowledge_goes_where_it_belongs(env, task, expert, state_base):
     assert told[3]["value"] == TASK_KNOWLEDGE and told[5]["value"] == STATE
     reply, heard = (result["conversations"][turn]["value"] for turn in (3, 4))
     assert told[4]["value"] == f"{reply}\n{heard}"
+
+
+def test_with_task_knowledge_alone_the_agent_acts_by_itself(env, task, expert):
+    agent, knowing = Script(thoughts(expert)), WorldModel(Script(knows), INSTRUCTION, 0.0, 512, 128)
+    result = play(env, task, agent, knowing)
+    assert result["meta"]["success"] and result["conversations"][2]["value"].endswith("\n" + TASK_KNOWLEDGE)
+    assert len(result["world_model_conversations"]) == 4  # instruction, OK, task, task knowledge
+    assert [decision["verb"] for decision in result["decisions"]] == [action.split()[0] for action in expert]
+    assert not any(decision["p_agent"] or decision["state_knowledge"] for decision in result["decisions"])
+
+
+@pytest.mark.parametrize("told", ["Task Knowledge: When you search, you should open what is closed.", None])
+def test_the_agent_is_told_another_task_knowledge_or_none(env, task, expert, state_base, told):
+    """Dataset-level knowledge, and state knowledge alone: the world model's own stays in its dialogue."""
+    agent = Agent(Script(thoughts(expert), VERBS), INSTRUCTION, 0.0, 256, task_knowledge=told)
+    knowing = world(Script(knows), state_base, VERBS, tells_task=False)
+    result = run_episode(env, task, "train", agent, knowing, 2)
+    seen, known = (turns[2]["value"] for turns in (result["conversations"], result["world_model_conversations"]))
+    assert seen == (f"{known}\n{told}" if told else known)
+    assert result["world_model_conversations"][3]["value"] == TASK_KNOWLEDGE
+    assert result["decisions"][1]["state_knowledge"] == STATE and result["decisions"][1]["p_agent"]
+
+
+def trained_on(plain, mode):
+    """The training dialogue that ``mode`` makes of a plain episode."""
+    turns = [{**turn, "state_knowledge": STATE} for turn in plain["conversations"][:-1]]
+    record = {"id": "game", "conversations": turns, "task_knowledge": TASK_KNOWLEDGE}
+    return make_conversations([record], "alfworld", mode, "test")[0]["conversations"]
+
+
+def test_knowagent_is_shown_what_it_was_trained_on(env, task, expert):
+    actions = [expert[0], "take moon 1 from desk 1", *expert[1:]]  # what fails is in the path too
+    plain = play(env, task, Script(thoughts(actions)))
+    agent = Agent(Script(thoughts(actions)), instruction("alfworld", "knowagent"), 0.0, 256, action_path=True)
+    result = run_episode(env, task, "train", agent, None, 40)
+    assert result["meta"]["success"] and result["conversations"][:-1] == trained_on(plain, "knowagent")
+    assert result["conversations"][6]["value"].endswith("Action Path: start -> go -> take")
+
+
+def test_explicit_state_is_shown_what_it_was_trained_on(env, task, expert):
+    plain = play(env, task, Script(thoughts(expert)))
+    knowing = WorldModel(Script(knows), INSTRUCTION, 0.0, 512, 128, tells_state=True)
+    agent = Agent(Script(thoughts(expert)), instruction("alfworld", "agent"), 0.0, 256)
+    result = run_episode(env, task, "train", agent, knowing, 40)
+    assert result["meta"]["success"] and result["conversations"][:-1] == trained_on(plain, "explicit_state")
+    assert [decision["state_knowledge"] for decision in result["decisions"]] == [None] + [STATE] * (len(expert) - 1)
+    heard = result["world_model_conversations"][6]["value"]  # no state knowledge in what the world model hears
+    assert heard == "\n".join(turn["value"] for turn in plain["conversations"][5:7])
+
+
+class Reflects(Script):
+    """Plays ``first`` until it is told a reflection, then ``second``."""
+
+    def __init__(self, first, second):
+        super().__init__(first)
+        self.second = second
+
+    def generate(self, messages, **options):
+        if messages[0]["content"].startswith("Reflect"):
+            self.asked.append(messages)
+            return "I should\n look in the microwave."
+        if REFLECTION in messages[2]["content"]:
+            self.replies = self.second
+        return super().generate(messages, **options)
+
+
+def retry(env, task, model, trials=2, max_steps=40):
+    agent = Agent(model, INSTRUCTION, 0.0, 256, trials=trials, reflection="Reflect.")
+    return run_episode(env, task, "train", agent, None, max_steps)
+
+
+def test_a_failed_trial_is_reflected_on_and_played_again(env, task, expert):
+    wrong = ["look"] * 99
+    result = retry(env, task, Reflects(thoughts(wrong), thoughts(expert)), max_steps=len(expert))
+    first, = result["trials"]
+    assert (first["meta"]["success"], first["meta"]["terminate_reason"]) == (False, "max_steps")
+    assert first["reflection"] == "I should look in the microwave."
+    assert "Reflection" not in first["conversations"][2]["value"]
+    told = first["conversations"][2]["value"] + "\nReflection on your earlier trial: " + first["reflection"]
+    assert result["conversations"][2]["value"] == told
+    assert (result["meta"]["success"], result["meta"]["steps"]) == (True, len(expert))
+
+
+def test_the_reflection_is_made_of_the_failed_trial(env, task):
+    model = Reflects(thoughts(["look", "inventory"]), thoughts(["look", "inventory"]))
+    result = retry(env, task, model, max_steps=2)
+    asked, = [messages for messages in model.asked if messages[0]["content"].startswith("Reflect")]
+    first = result["trials"][0]["conversations"]
+    assert asked == [{"role": "user", "content": "\n".join(["Reflect.", *(turn["value"] for turn in first[2:])])}]
+    assert not result["meta"]["success"] and len(result["trials"]) == 1  # the second result counts, and ends it
+
+
+def test_a_trial_that_succeeds_needs_no_other(env, task, expert):
+    result = retry(env, task, Reflects(thoughts(expert), None))
+    assert result["meta"]["success"] and result["trials"] == []
+
+
+def test_a_reflection_that_fails_for_technical_reasons_is_tried_again(env, task):
+    model = Fails(thoughts(["look"] * 9), ModelError("gone"), at=-1)  # the reflection's only turn
+    meta = retry(env, task, model, max_steps=2)["meta"]
+    assert (meta["finished"], meta["terminate_reason"], meta["error"]) == (False, "error", "ModelError: gone")
 
 
 VERBS = {"go": (0.6, 0.1), "take": (0.3, 0.2), "open": (0.1, 0.7)}

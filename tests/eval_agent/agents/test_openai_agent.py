@@ -88,6 +88,38 @@ def test_what_goes_wrong_is_told(api_base):
         OpenAIAgent("base", "http://127.0.0.1:9/v1", "mistral").score(MESSAGES, VERBS)
 
 
+def test_a_chat_endpoint_writes_whole_replies(serve):
+    endpoint = serve(lambda messages: "Action: look")
+    agent = OpenAIAgent("tiny", endpoint.address, template=None)
+    assert agent.generate(MESSAGES[:1], stop=["\nObservation"], temperature=0.5, max_new_tokens=9) == "Action: look"
+    request, = endpoint.requests
+    assert request["messages"] == MESSAGES[:1] and request["stop"] == ["\nObservation"]
+    assert (request["temperature"], request["max_tokens"]) == (0.5, 9)
+    agent.generate(MESSAGES[:1], temperature=0.0, max_new_tokens=1)
+    assert "stop" not in endpoint.requests[1]  # an empty list is refused by some servers
+
+
+def test_a_chat_endpoint_neither_continues_replies_nor_scores(serve):
+    agent = OpenAIAgent("tiny", serve(lambda messages: "x").address, template=None)
+    with pytest.raises(ModelError, match="cannot continue a reply"):
+        agent.generate(MESSAGES, temperature=0.0, max_new_tokens=1)
+    with pytest.raises(ModelError, match='no scores to plan with.*"template"'):
+        agent.score(MESSAGES, VERBS)
+
+
+def test_a_chat_endpoint_s_full_context_is_told_from_other_errors(serve):
+    long, broken = ((400, text) for text in ("maximum context length is 8192 tokens", "no such role"))
+    for answer, error in ((long, ContextOverflow), (broken, ModelError)):
+        with pytest.raises(error) as caught:
+            agent = OpenAIAgent("tiny", serve(lambda messages, answer=answer: answer).address, template=None)
+            agent.generate(MESSAGES[:1], temperature=0.0, max_new_tokens=1)
+        assert caught.type is error
+
+
+def test_the_shipped_chat_configuration_loads():
+    assert load_agent(load_model_config("openai_chat", "configs/model"), "gpt-4").template is None
+
+
 def test_the_shipped_configuration_loads():
     agent = load_agent(load_model_config("openai", "configs/model"), "some-model")
     assert isinstance(agent, OpenAIAgent) and not agent.scores_whole_strings

@@ -13,7 +13,7 @@ from eval_agent.report.paired import differences, sentence
 from eval_agent.report.rows import measure_run, paper_rows
 from eval_agent.report.summary import bootstrap_interval, summarize, summarize_by_type
 
-PAPER = "configs/paper/alfworld.json"
+PAPER = "alfworld"
 
 
 def episode(task_id, success=False, steps=40, invalid=0, error=None, task_type="pick"):

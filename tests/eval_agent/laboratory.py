@@ -1,0 +1,120 @@
+"""A small copy of the project's layout for tests of the paper's tables: configs, and scripts that take notes.
+
+Two tasks: "sciworld" with four variations seen, two unseen, and "alfworld" whose games are not at hand. The
+evaluation is a stand-in that writes episode files; each call of it and of the scripts is a line of calls.txt.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SPLITS = {"dev": {"boil": [0, 1], "melt": [0, 1]}, "test": {"boil": [8, 9]}}
+SETTINGS = "TASK=$TASK OUT=$OUT BASE_MODEL=$BASE_MODEL EXP_CONFIG=$EXP_CONFIG"
+NOTE = f'echo "$(basename $0) $* {SETTINGS}" >> calls.txt\n'
+EVALUATION = """
+import json, os, sys
+from pathlib import Path
+flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+with open("calls.txt", "a") as calls:
+    print("evaluate", flags["--exp_name"], flags["--split"], file=calls)
+if flags["--method"] in os.environ.get("BROKEN", "").split():
+    sys.exit(1)
+method = json.load(open(f"configs/method/{flags['--method']}.json"))
+agent = flags.get("--agent_model_name", method["agent_model"])
+games = json.load(open("games.json"))[flags["--split"]]
+experiment = f"{flags['--exp_config']}_{flags['--exp_name']}"
+folder = Path(flags["--output_dir"]) / agent / experiment / flags["--split"]
+folder.mkdir(parents=True, exist_ok=True)
+for number, (game, kind) in enumerate(games.items()):
+    meta = {"task_id": game, "task_type": kind, "steps": 10 + number, "reward": 0.5,
+            "finished": True, "success": False, "invalid_actions": number % 2}
+    (folder / f"{game}.json").write_text(json.dumps({"meta": meta}))
+"""
+
+
+def write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def script(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(NOTE + text)
+
+
+@pytest.fixture
+def laboratory(tmp_path, monkeypatch) -> Path:
+    """The folder, which is also the working directory."""
+    from eval_agent.config import load_task_config
+    from eval_agent.tasks import load_tasks
+
+    for name in ("paper", "method"):
+        shutil.copytree(ROOT / "configs" / name, tmp_path / "configs" / name)
+    for name in ("sciworld", "alfworld"):
+        config = load_task_config(name, ROOT / "configs" / "task")
+        config["task"]["splits"] = SPLITS if name == "sciworld" else config["task"]["splits"]
+        config["task"]["data_path"] = "nowhere"
+        write_json(tmp_path / "configs" / "task" / f"{name}_toy.json", config)
+    paper = {
+        "backbone": "Toy",
+        "published_backbone": "Mistral-7B",
+        "base_model": "toy-base",
+        "recipe": "toy.json",
+        "out": "out",
+        "tasks": {
+            "alfworld": "alfworld_toy",
+            "sciworld": {"exp_config": "sciworld_toy", "base_model": "other-base"},
+        },
+        "splits": ["dev", "test"],
+        "repetitions": 2,
+    }
+    write_json(
+        tmp_path / "configs" / "model" / "toy.json",
+        {"agent_class": "FastChatAgent", "config": {}, "paper": paper},
+    )
+    config = load_task_config("sciworld_toy", tmp_path / "configs" / "task")
+    games = {split: {one.task_id: one.task_type for one in load_tasks(config, split)} for split in SPLITS}
+    write_json(tmp_path / "games.json", games)
+    script(tmp_path / "scripts" / "adapters.sh", '[ "$1" != "${UNTRAINABLE:-}" ]\n')
+    script(tmp_path / "scripts" / "serve.sh", "")
+    write_json(tmp_path / "eval_agent" / "__init__.py", "")
+    (tmp_path / "eval_agent" / "eto_multi_main_probs.py").write_text(EVALUATION)
+    (tmp_path / "state_base_build.py").write_text(
+        "import sys; print('build', *sys.argv[1:], file=open('calls.txt', 'a'))"
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def calls(folder: Path) -> list[str]:
+    path = folder / "calls.txt"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def episode(
+    task_id: str,
+    task_type: str = "boil",
+    reward: float = 0.0,
+    steps: int = 40,
+    invalid: int = 0,
+    finished: bool = True,
+) -> dict:
+    meta = {
+        "task_id": task_id,
+        "task_type": task_type,
+        "steps": steps,
+        "reward": reward,
+        "finished": finished,
+        "success": reward == 1,
+        "invalid_actions": invalid,
+    }
+    return {"meta": meta}
+
+
+def write_run(run, episodes: list[dict]) -> None:
+    """The episode files of a planned run."""
+    for one in episodes:
+        write_json(run.folder / f"{one['meta']['task_id']}.json", one)

@@ -1,0 +1,134 @@
+"""Every method config fits both tasks; what is wrong in one is named."""
+
+import json
+import re
+
+import pytest
+
+from eval_agent.config import load_task_config, read_instruction
+from eval_agent.errors import InputError
+from eval_agent.knowledge.household import Household
+from eval_agent.knowledge.laboratory import Laboratory, parse_task
+from eval_agent.methods import METHODS, apply_overrides, load_method
+from eval_agent.trajectory import action_verb
+
+TASKS = ("alfworld", "sciworld")
+NAMES = {
+    "react", "reflexion", "sft", "sft_warm", "nat", "eto", "knowagent", "wkm", "w_state", "w_task", "wo_rejected",
+    "merge", "prompt", "explicit_state", "human", "react_strong", "weak_guide_strong", "wkm_unified", "wkm_exact",
+    "wkm_hidden",
+}
+
+
+def task_config(task):
+    return load_task_config(task, "configs/task")
+
+
+def text(task, purpose, method):
+    return read_instruction(load_method(method).text_file(task_config(task), purpose))
+
+
+def test_these_are_the_methods():
+    assert {path.stem for path in METHODS.glob("*.json")} == NAMES
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_method_has_all_that_it_needs_for_each_task(name, task):
+    method = load_method(name)
+    config = apply_overrides(method, task_config(task))
+    texts = {purpose: text(task, purpose, name) for purpose in method.text_roles}
+    assert texts["agent"].startswith(read_instruction(config["agent"]["instruction"]))
+    assert (method.world_model is None) == ("world_model" not in texts)
+
+
+@pytest.mark.parametrize("name, temperature", [
+    ("sft", 0.0), ("sft_warm", 0.5), ("knowagent", 0.0), ("reflexion", 0.0), ("wkm", 0.5), ("w_state", 0.5),
+    ("w_task", 0.5), ("human", 0.5), ("explicit_state", 0.5), ("react_strong", 0.0), ("weak_guide_strong", 0.0),
+])
+def test_the_agent_s_temperature(name, temperature):
+    method = load_method(name)
+    assert method.agent_temperature(apply_overrides(method, task_config("alfworld"))) == temperature
+
+
+def test_only_what_departs_from_the_usual_is_a_setting():
+    assert load_method("wkm").conduct() is load_method("sft_warm").conduct() is load_method("merge").conduct() is None
+    assert load_method("w_task").conduct() == {"state_knowledge": "none"}
+    assert load_method("reflexion").conduct() == {"instruction": "react", "trials": 2}
+
+
+def example(task):
+    """(task, [(action, observation)]) of the ReAct instruction's example."""
+    told = text(task, "agent", "react").partition("Here is an example of a task that was finished well.\n")[2]
+    opening, *steps = re.split(r"\nThought: [^\n]*\nAction: ", told.partition("\nThe example ends here.")[0])
+    return opening, [tuple(step.split("\nObservation: ")) for step in steps]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_example_trajectory_is_worded_as_the_env_s(task):
+    opening, steps = example(task)
+    assert len(steps) >= 8
+    assert {action_verb(action) for action, _ in steps} <= set(task_config(task)["planner"]["verbs"])
+    world = Household.at_start(opening) if task == "alfworld" else Laboratory(parse_task(opening))
+    for action, observation in steps:
+        world.update(action, observation)
+        assert world.failed is None
+    if task == "alfworld":
+        assert world.holding is None and world.placed == [("egg 3", "diningtable 1")]
+    else:
+        assert world.focused == ["thermometer", "chocolate"] and world.moved == {"chocolate": "blue box"}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_prompted_and_written_knowledge_have_the_project_s_form(task):
+    prompt = text(task, "world_model", "prompt").partition("Here are two examples.")[2]
+    answers = re.findall(r"You answer:\n(.*)", prompt)
+    assert sum(answer.startswith("Task Knowledge: When you have to ") for answer in answers) == 2
+    assert all(answer.startswith(("Task Knowledge: ", "State Knowledge: The task is to ")) for answer in answers)
+    for knowledge in (text(task, "task_knowledge", "human"), *(a for a in answers if a.startswith("Task"))):
+        assert knowledge.startswith("Task Knowledge: When ") and " The action workflows are: " in knowledge
+
+
+def changed(tmp_path, **fields):
+    config = {**json.loads((METHODS / "wkm.json").read_text()), **fields}
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({key: value for key, value in config.items() if value is not ...}))
+    return str(path)
+
+
+@pytest.mark.parametrize("fields, message", [
+    ({"title": ...}, 'mine.json: field "title" is missing'),
+    ({"task_knowlege": "none"}, 'mine.json: unknown field "task_knowlege", expected title, .*task_knowledge'),
+    ({"trials": "2"}, "mine.json: field \"trials\" is '2', expected a whole number"),
+    ({"trials": 0}, 'mine.json: field "trials" is 0, expected a positive whole number'),
+    ({"action_path": 1}, 'field "action_path" is 1, expected true or false'),
+    ({"agent_model": ""}, 'field "agent_model" is \'\', expected a non-empty string or null'),
+    ({"state_knowledge": "agent"}, '"state_knowledge" is "agent", expected one of none, planner, context'),
+    ({"world_model": None}, 'field "world_model" is null, but'),
+    ({"task_knowledge": "none", "state_knowledge": "none"}, 'field "world_model" names a model whose knowledge'),
+])
+def test_a_wrong_field_is_named(tmp_path, fields, message):
+    with pytest.raises(InputError, match=message):
+        load_method(changed(tmp_path, **fields))
+
+
+@pytest.mark.parametrize("overrides, message", [
+    ({"planner.gama": 1}, 'overrides of method "mine": a task config has no field "planner.gama"'),
+    ({"planner.gamma": 2}, 'overrides of method "mine": field "planner.gamma" is 2, expected a number from 0 to 1'),
+])
+def test_a_wrong_override_is_named(tmp_path, overrides, message):
+    with pytest.raises(InputError, match=message):
+        apply_overrides(load_method(changed(tmp_path, overrides=overrides)), task_config("alfworld"))
+
+
+def test_unknown_methods_and_missing_texts_are_told():
+    with pytest.raises(InputError, match="wmk.json: no such config .*knowagent, merge, .*wkm"):
+        load_method("wmk")
+    config = task_config("alfworld")
+    config["agent"]["instruction"] = "eval_agent/prompt/instructions/webshop_agent.txt"
+    with pytest.raises(InputError, match='method "react" cannot play this task: .*/webshop_react.txt is missing'):
+        load_method("react").text_file(config, "agent")
+    config["agent"]["instruction"] = "mine.txt"
+    assert load_method("sft").text_file(config, "agent") == "mine.txt"
+    with pytest.raises(InputError, match='agent.instruction is "mine.txt", expected TASK_agent.txt'):
+        load_method("react").text_file(config, "agent")
