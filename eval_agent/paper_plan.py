@@ -20,6 +20,7 @@ from eval_agent.tasks import load_tasks
 
 TASKS, MODELS = "configs/task", "configs/model"
 PLAIN_BASE = "base"  # served without an adapter
+UNIFIED = "unified_world_model"  # one adapter for every task
 
 
 @dataclass(frozen=True)
@@ -180,13 +181,22 @@ class Plan:
 
     def _repetitions(self, row: Row, column: str) -> list[Run]:
         games = self.columns[column]
-        if not games or row.strong and not self.model.strong:
+        if not games or self.why_not(row):
             return []
         task, split = split_column(column)
         method = load_method(row.method)
         config = apply_overrides(method, self._task_config(task))
         times = self.model.settings["repetitions"] if method.agent_temperature(config) > 0 else 1
         return [self._run(row, task, split, method, config, games, k) for k in range(1, times + 1)]
+
+    def why_not(self, row: Row) -> str | None:
+        """What the model lacks for a row, in words."""
+        if row.strong and not self.model.strong:
+            return f'{self.model.name} names no "strong" agent'
+        bases = {self.model.base_model(task) for task in self.model.tasks}
+        if load_method(row.method).world_model == UNIFIED and len(bases) > 1:
+            return f"the tasks of {self.model.name} have different base models"
+        return None
 
     def _run(
         self, row: Row, task: str, split: str, method: Method, config: dict, games: tuple[str, ...], k: int
@@ -231,11 +241,8 @@ def describe(plan: Plan, task: str | None = None) -> str:
     episodes = sum(len(run.games) for run in runs)
     lines.append(f"{len(runs)} runs, {episodes} episodes, {to_play} of them to be played")
     lines += [f"cannot be played: {column}: {why}" for column, why in plan.unavailable.items()]
-    lines += [
-        f'cannot be played: {row.key}: {plan.model.name} names no "strong" agent'
-        for row in plan.experiment.rows
-        if row.strong and not plan.model.strong
-    ]
+    reasons = {row.key: plan.why_not(row) for row in plan.experiment.rows}
+    lines += [f"cannot be played: {key}: {why}" for key, why in reasons.items() if why]
     return "\n".join(lines)
 
 

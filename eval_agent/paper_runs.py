@@ -10,9 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from eval_agent.paper_plan import PLAIN_BASE, PaperModel, Run, command_of, state_base
+from eval_agent.paper_plan import PLAIN_BASE, UNIFIED, PaperModel, Run, command_of, state_base
 
-UNIFIED = "unified_world_model"
 _RUNNING_ALREADY = "running already"  # what serve.sh says of servers that somebody else started
 
 
@@ -52,8 +51,10 @@ def _play_task(runs: list[Run], model: PaperModel, task: str) -> dict[str, str]:
 
 def _environment(model: PaperModel, task: str) -> dict[str, str]:
     """What scripts/settings.sh reads, for one task of the model."""
+    limit = os.environ.get("TRAIN_LIMIT") or model.settings["train_limit"] or ""
     return {
         **os.environ,
+        "TRAIN_LIMIT": str(limit),
         "TASK": task,
         "OUT": str(model.out(task)),
         "EXP_CONFIG": model.exp_config(task),

@@ -70,6 +70,15 @@ def laboratory(tmp_path, monkeypatch) -> Path:
         },
         "splits": ["dev", "test"],
         "repetitions": 2,
+        "train_limit": None,
+        "rates": {
+            "source": "made up",
+            "base_gigabytes": 1,
+            "adapter_gigabytes": 0.5,
+            "train_tokens_per_second": 100,
+            "steps_per_second": 2,
+            "knowledge_answers_per_second": 10,
+        },
     }
     write_json(
         tmp_path / "configs" / "model" / "toy.json",
@@ -118,3 +127,10 @@ def write_run(run, episodes: list[dict]) -> None:
     """The episode files of a planned run."""
     for one in episodes:
         write_json(run.folder / f"{one['meta']['task_id']}.json", one)
+
+
+def change_model(folder, **values):
+    path = folder / "configs" / "model" / "toy.json"
+    config = json.loads(path.read_text())
+    config["paper"] |= values
+    path.write_text(json.dumps(config))

@@ -9,18 +9,11 @@ from eval_agent.methods import load_method
 from eval_agent.paper_plan import PaperModel, Plan, describe
 from eval_agent.report.published import Experiment
 from eval_agent.report.published import names as names_of_experiments
-from tests.eval_agent.laboratory import ROOT, episode, write_json, write_run
+from tests.eval_agent.laboratory import ROOT, change_model, episode, write_json, write_run
 
 
 def plan_of(name, model="toy"):
     return Plan(Experiment.load(name), PaperModel.load(model))
-
-
-def change_model(folder, **values):
-    path = folder / "configs" / "model" / "toy.json"
-    config = json.loads(path.read_text())
-    config["paper"] |= values
-    path.write_text(json.dumps(config))
 
 
 def names(plan):

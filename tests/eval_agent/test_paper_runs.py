@@ -5,7 +5,7 @@ import pytest
 from eval_agent.paper_plan import PaperModel, Plan
 from eval_agent.paper_runs import play
 from eval_agent.report.published import Experiment
-from tests.eval_agent.laboratory import calls, script
+from tests.eval_agent.laboratory import calls, change_model, script
 
 
 def play_all(name):
@@ -97,6 +97,9 @@ def test_the_plain_base_is_served_without_an_adapter_and_bases_are_built_while_s
 
 
 def test_the_unified_world_model_waits_for_every_task_s_data(laboratory):
+    play_all("fig5")
+    assert not any("unified" in call for call in calls(laboratory))  # the tasks have different base models
+    change_model(laboratory, tasks={"alfworld": "alfworld_toy", "sciworld": "sciworld_toy"})
     play_all("fig5")
     adapters = [" ".join(call.split()[1:3]) for call in calls(laboratory) if call.startswith("adapters.sh")]
     place = adapters.index("unified_world_model TASK=sciworld")

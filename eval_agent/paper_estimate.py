@@ -1,0 +1,108 @@
+"""Time and disk that a model's reproduction of the paper will take, stage by stage, and what is there already.
+
+    python -m eval_agent.paper_estimate mistral-7b
+
+Reckons with the counts of configs/estimate.json and the rates of the model config ("paper.rates"), which says
+where they come from. Starts nothing.
+"""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval_agent.errors import exit_on_input_error
+from eval_agent.files import read_json
+from eval_agent.paper_plan import PaperModel, Plan, Run
+from eval_agent.report.published import Experiment, names
+
+COUNTS = Path("configs/estimate.json")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of the estimate; nothing is left of it where it is ``finished``."""
+
+    name: str
+    seconds: float
+    gigabytes: float
+    finished: bool
+
+
+def stages(model: PaperModel) -> list[Stage]:
+    """What the whole paper takes, in the order in which scripts/reproduce_paper.sh does it."""
+    counts, rates = read_json(COUNTS), model.settings["rates"]
+    found = [Stage("backbone (download)", 0.0, rates["base_gigabytes"], Path(model.settings["base_model"]).is_dir())]
+    runs = list(dict.fromkeys(run for name in names() for run in Plan(Experiment.load(name), model).runs_of(None)))
+    for task in model.tasks:
+        found += _preparation(model, task, counts, rates)
+        found += _training(model, task, counts, rates)
+        found.append(_evaluation(task, [run for run in runs if run.task == task], counts, rates))
+    return found
+
+
+def _preparation(model: PaperModel, task: str, counts: dict, rates: dict) -> list[Stage]:
+    """Expert trajectories, exploration and knowledge."""
+    of_task, out = counts[task], model.out(task)
+    games = _train_games(model, of_task)
+    replay = games * of_task["expert_steps"] * counts["replay_seconds_per_step"]
+    explore = games * of_task["steps_per_episode"] / rates["steps_per_second"]
+    answers = games * (1 + of_task["expert_steps"]) / rates["knowledge_answers_per_second"]
+    disk = games * of_task["kilobytes_per_episode"] / 1e6
+    return [
+        Stage(f"{task}: expert trajectories of {games} games", replay, disk / 10, (out / "expert.json").exists()),
+        Stage(f"{task}: exploration", explore, disk, (out / "pairs.json").exists()),
+        Stage(f"{task}: task and state knowledge", answers, disk / 5, (out / "pairs_state.json").exists()),
+    ]
+
+
+def _training(model: PaperModel, task: str, counts: dict, rates: dict) -> list[Stage]:
+    of_task, out, found = counts[task], model.out(task), []
+    games = _train_games(model, of_task)
+    for name, conversations in counts["conversations_per_game"].items():
+        tokens = games * conversations * of_task["tokens_per_conversation"] * counts["epochs"]
+        finished = (out / "peft" / name / "train_results.json").exists()
+        seconds = tokens / rates["train_tokens_per_second"]
+        found.append(Stage(f"{task}: training of {name}", seconds, rates["adapter_gigabytes"], finished))
+    return found
+
+
+def _train_games(model: PaperModel, of_task: dict) -> int:
+    return int(os.environ.get("TRAIN_LIMIT") or model.settings["train_limit"] or of_task["train_games"])
+
+
+def _evaluation(task: str, runs: list[Run], counts: dict, rates: dict) -> Stage:
+    """All runs of all tables and figures; those that several share count once."""
+    if not runs:
+        return Stage(f"{task}: evaluation, not counted: its games are not here yet", 0.0, 0.0, False)
+    episodes = sum(len(run.games) for run in runs)
+    left = episodes - sum(len(run.results()) for run in runs)
+    seconds = left * counts[task]["steps_per_episode"] / rates["steps_per_second"]
+    name = f"{task}: evaluation, {len(runs)} runs, {left} of {episodes} episodes left"
+    return Stage(name, seconds, left * counts[task]["kilobytes_per_episode"] / 1e6, left == 0)
+
+
+def to_text(found: list[Stage], rates: dict) -> str:
+    """The stages with hours and gigabytes, and their sum over what is left."""
+    lines = [f"{'hours':>8} {'GB':>8}  stage"]
+    for stage in found:
+        left = f"{'there':>17}" if stage.finished else f"{stage.seconds / 3600:8.2f} {stage.gigabytes:8.2f}"
+        lines.append(f"{left}  {stage.name}")
+    open_ = [stage for stage in found if not stage.finished]
+    hours, gigabytes = sum(stage.seconds for stage in open_) / 3600, sum(stage.gigabytes for stage in open_)
+    lines.append(f"{hours:8.2f} {gigabytes:8.2f}  in all, of what is left")
+    lines.append(f"rates: {rates['source']}")
+    return "\n".join(lines)
+
+
+@exit_on_input_error
+def main() -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("model", help="a name in configs/model")
+    model = PaperModel.load(parser.parse_args().model)
+    print(to_text(stages(model), model.settings["rates"]))
+
+
+if __name__ == "__main__":
+    main()

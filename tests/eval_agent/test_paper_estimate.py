@@ -1,0 +1,44 @@
+"""The estimate of time and disk: what is there costs nothing, the rest by count and rate."""
+
+import pytest
+
+from eval_agent.paper_estimate import stages, to_text
+from eval_agent.paper_plan import PaperModel
+from tests.eval_agent.laboratory import ROOT, change_model, write_json
+
+
+@pytest.fixture
+def model(laboratory):
+    (laboratory / "configs" / "estimate.json").write_bytes((ROOT / "configs" / "estimate.json").read_bytes())
+    change_model(laboratory, train_limit=10)
+    return lambda: PaperModel.load("toy")
+
+
+def by_name(model):
+    return {stage.name: stage for stage in stages(model())}
+
+
+def test_training_is_reckoned_from_tokens_and_the_limit_on_train_games(model):
+    training = by_name(model)["sciworld: training of merge"]
+    assert training.seconds == pytest.approx(10 * 2 * 2000 * 3 / 100)  # games, both roles, tokens, epochs, rate
+    assert (training.gigabytes, training.finished) == (0.5, False)
+
+
+def test_what_exists_counts_nothing_in_the_sum(model, laboratory):
+    before = to_text(stages(model()), model().settings["rates"]).splitlines()[-2]
+    write_json(laboratory / "out" / "sciworld" / "peft" / "merge" / "train_results.json", {})
+    found = by_name(model)
+    assert found["sciworld: training of merge"].finished
+    after = to_text(list(found.values()), model().settings["rates"]).splitlines()[-2]
+    assert float(before.split()[0]) - float(after.split()[0]) == pytest.approx(10 * 2 * 2000 * 3 / 100 / 3600, abs=0.011)
+
+
+def test_runs_that_several_tables_share_count_once(model):
+    evaluation = next(name for name in by_name(model) if name.startswith("sciworld: evaluation"))
+    runs, _, episodes = [int(word) for word in evaluation.split() if word.isdigit()]
+    assert 0 < runs * 2 <= episodes <= runs * 4
+
+
+def test_games_that_are_not_at_hand_are_not_counted_as_finished(model):
+    evaluation = by_name(model)["alfworld: evaluation, not counted: its games are not here yet"]
+    assert not evaluation.finished
