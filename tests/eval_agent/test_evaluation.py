@@ -303,6 +303,8 @@ def test_a_method_continues_a_run_that_was_made_without_naming_it(run):
     settings = read_json(folder / "run.json")
     assert settings.pop("method") is None
     write_json(folder / "run.json", settings)  # as it was written before there were methods
+    model = read_json(run.path / "served.json")
+    write_json(run.path / "served.json", {**model, "paper": {"backbone": "what only tables read"}})
     before = stamps(folder)
     assert run("--method", "sft", "--exp_name", "eval", "--split", "train") == 0
     assert len(stamps(folder)) == 2 and before.items() <= stamps(folder).items()
