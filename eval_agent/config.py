@@ -33,7 +33,8 @@ def override(config: dict, values: dict[str, Any], source: str) -> dict:
     changed = copy.deepcopy(config)
     for field, value in values.items():
         if field not in _TASK_FIELDS:
-            raise InputError(f'{source}: a task config has no field "{field}", only {", ".join(_TASK_FIELDS)}')
+            known = ", ".join(_TASK_FIELDS)
+            raise InputError(f'{source}: a task config has no field "{field}", only {known}')
         *sections, key = field.split(".")
         functools.reduce(dict.__getitem__, sections, changed)[key] = value
         _check(changed, {field: _TASK_FIELDS[field]}, source)

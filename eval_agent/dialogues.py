@@ -40,7 +40,7 @@ def agent_turns(steps: list[Step], task_knowledge: str | None) -> list[str]:
 
 
 def shown(content: str, *additions: str | None) -> str:
-    """A human turn of the agent: what is seen, then each addition (knowledge, path) on a line, where it is there."""
+    """A human turn of the agent: what is seen, then on a line each what is added (knowledge, path), if any."""
     return "\n".join([content, *filter(None, additions)])
 
 

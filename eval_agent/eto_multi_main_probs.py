@@ -4,8 +4,8 @@
         --world_model_name world_model --exp_config alfworld --exp_name eval --split test
     python -m eval_agent.eto_multi_main_probs --method knowagent --exp_config alfworld --split test
 
-A method (configs/method/*.json) names the served models, what they are told and how the agent plans; names and
-settings given here count more. Without --method it is "wkm" where a world model is named, else "sft".
+A method (configs/method/*.json) names the served models, what they are told and how the agent plans; names
+and settings given here count more. Without --method it is "wkm" where a world model is named, else "sft".
 
 Episodes that have a result are kept, so a run that was stopped is continued by the same command. --part_num and
 --part_idx split a run over machines; with the episodes of all parts in one folder, the same command without
@@ -37,10 +37,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--method", help="name in configs/method, or a .json file")
     parser.add_argument("--agent_config", help="name in --agent_path, or a .json file (default: fastchat)")
     parser.add_argument("--agent_model_name", help="served name of the agent model (default: the method's)")
-    parser.add_argument("--world_model_name", help="the world model's; without it and --method the agent is alone")
+    parser.add_argument("--world_model_name", help="the same of the world model; without both the agent is alone")
     parser.add_argument("--world_config", help="as --agent_config, for the world model (default: the same)")
     parser.add_argument("--exp_config", default="alfworld", help="name in --exp_path, or a .json file")
-    parser.add_argument("--exp_name", help="results go to <exp_config>_<exp_name> (default: the method, or eval)")
+    parser.add_argument("--exp_name", help="results go to <exp_config>_<exp_name> (default: method or eval)")
     parser.add_argument("--split", default="dev", help="train, dev (= seen) or test (= unseen)")
     parser.add_argument("--exp_path", default="configs/task", help="folder of task configs")
     parser.add_argument("--agent_path", default="configs/model", help="folder of model configs")
@@ -52,7 +52,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--part_idx", type=int, default=0, help="this machine's part, from 0")
     parser.add_argument("--gamma", type=float, help="in place of the config's planner.gamma")
     parser.add_argument("--n_neighbours", type=int, help="N, in place of the config's planner.n_neighbours")
-    parser.add_argument("--state_base", help="in place of the config's state_base.path, for methods that plan")
+    parser.add_argument("--state_base", help="in place of the config's state_base.path, where it is used")
     return parser.parse_args(argv)
 
 
@@ -64,7 +64,9 @@ def find_method(args: argparse.Namespace) -> Method:
     # where a base lies may be told to any method: the same command then runs them all
     given = [flag for flag in _PLANNER_FLAGS if getattr(args, flag) is not None]
     if not method.plans and given and not (args.method and given == ["state_base"]):
-        way = f'which method "{method.name}" does not do' if args.method else "give --world_model_name or --method"
+        way = "give --world_model_name or --method"
+        if args.method:
+            way = f'which method "{method.name}" does not do'
         raise InputError(f"--{' and --'.join(given)} is for planning with state knowledge: {way}")
     return method
 

@@ -60,9 +60,9 @@ class Evaluation:
         }
 
     def texts(self) -> dict[str, str]:
-        """Instructions, and what else the method takes from text files. Raises InputError for a missing one."""
-        files = {purpose: self.method.text_file(self.task_config, purpose) for purpose in self.method.text_roles}
-        return {purpose: read_instruction(file) for purpose, file in files.items()}
+        """Instructions and what else the method takes from text files. Raises InputError for a missing one."""
+        method, config = self.method, self.task_config
+        return {purpose: read_instruction(method.text_file(config, purpose)) for purpose in method.text_roles}
 
     def run(
         self, limit: int | None = None, num_workers: int = 1, override: bool = False,
@@ -169,7 +169,8 @@ def _summary(tasks: list[Task], episodes: list[dict], settings: dict) -> dict:
 
 def _that_matters(model_config: dict) -> dict:
     """A model config without what does not change an episode: the address, and what only reports read."""
-    config = {key: value for key, value in model_config["config"].items() if key not in (_ADDRESS, "api_base")}
+    places = (_ADDRESS, "api_base")
+    config = {key: value for key, value in model_config["config"].items() if key not in places}
     return {"agent_class": model_config["agent_class"], "config": config}
 
 

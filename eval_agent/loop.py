@@ -28,7 +28,7 @@ _AFTER_ACTION = "\nObservation"
 
 @dataclass(frozen=True)
 class Agent:
-    """The agent model with its instruction, its sampling settings, and what it is told besides observations."""
+    """The agent model with its instruction and sampling settings, and what it is told beside observations."""
 
     model: LMAgent
     instruction: str
@@ -53,7 +53,7 @@ class Planner:
 
 @dataclass(frozen=True)
 class WorldModel:
-    """The world knowledge model and where its knowledge goes: the agent's first turn, planner, agent's context."""
+    """The world knowledge model, and where its knowledge goes: first turn, planner, the agent's context."""
 
     model: LMAgent
     instruction: str
@@ -207,7 +207,7 @@ class _Episode:
         self.messages.append({"role": "user", "content": shown(content, *additions, path)})
 
     def _task_knowledge(self, task_text: str) -> str | None:
-        """What the agent is told; a world model writes its own in any case, as it has learnt to begin with it."""
+        """What the agent is told; a world model writes its own in any case: it has learnt to begin with it."""
         known = self.world.ask(task_text, self.side.max_task_tokens) if self.world else None
         if self.agent.task_knowledge:
             return self.agent.task_knowledge

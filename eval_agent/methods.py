@@ -62,8 +62,8 @@ class Method:
         if role == purpose and role in ("agent", "world_model"):
             return task_config[role]["instruction"]
         if not own.name.endswith(_OWN_INSTRUCTION):
-            raise InputError(f'agent.instruction is "{own}", expected TASK{_OWN_INSTRUCTION}: method "{self.name}" '
-                             f"looks for TASK_{role}.txt beside it")
+            raise InputError(f'agent.instruction is "{own}", expected TASK{_OWN_INSTRUCTION}: '
+                             f'method "{self.name}" looks for TASK_{role}.txt beside it')
         path = own.with_name(f"{own.name.removesuffix(_OWN_INSTRUCTION)}_{role}.txt")
         if not path.is_file():
             raise InputError(f'method "{self.name}" cannot play this task: {path} is missing')
@@ -76,7 +76,9 @@ class Method:
 
     def conduct(self) -> dict | None:
         """How the loop departs from the WKM, or from the agent alone; None where it does not."""
-        told = {} if self.world_model is None else {"task_knowledge": "world_model", "state_knowledge": "planner"}
+        told = {}
+        if self.world_model is not None:
+            told = {"task_knowledge": "world_model", "state_knowledge": "planner"}
         usual = asdict(Method(self.name, self.title, self.agent_model, self.world_model, **told))
         mine = asdict(self)
         return {name: mine[name] for name in _CONDUCT if mine[name] != usual[name]} or None
@@ -113,7 +115,7 @@ def _consistent(method: Method, path: Path) -> Method:
         raise InputError(f'{path}: field "trials" is {method.trials}, expected a positive whole number')
     needs = method.task_knowledge == "world_model" or method.state_knowledge != "none"
     if needs and method.world_model is None:
-        raise InputError(f'{path}: field "world_model" is null, but the method uses a world model\'s knowledge')
+        raise InputError(f'{path}: field "world_model" is null, but a world model\'s knowledge is used')
     if method.world_model is not None and not needs:
         raise InputError(f'{path}: field "world_model" names a model whose knowledge is used nowhere')
     return method

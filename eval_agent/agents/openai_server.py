@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible endpoint: completions with log-probabilities, such as vLLM's, or chat alone."""
+"""A model behind an OpenAI-compatible endpoint: completions with log-probabilities (vLLM's), or chat alone."""
 
 import os
 from collections.abc import Sequence
@@ -26,7 +26,8 @@ class OpenAIAgent(LMAgent):
     scores_whole_strings = False
 
     def __init__(
-        self, model_name: str, api_base: str, template: str | None, top_logprobs: int = 20, timeout: float = 600
+        self, model_name: str, api_base: str, template: str | None, top_logprobs: int = 20,
+        timeout: float = 600,
     ):
         self.model_name, self.api_base = model_name, api_base
         self.template = get_template(template) if template is not None else None
@@ -74,10 +75,11 @@ class OpenAIAgent(LMAgent):
     def _complete(self, messages: list[dict], **request):
         if self.template is None:
             raise ModelError(
-                f"{self.model_name} at {self.api_base}: a chat endpoint gives no scores to plan with; name the "
-                'chat format of a completions endpoint in the model config\'s "template"'
+                f"{self.model_name} at {self.api_base}: a chat endpoint gives no scores to plan with; name "
+                'the chat format of a completions endpoint in the model config\'s "template"'
             )
-        return self._ask(self._client.completions, prompt=self.template.render(messages), **request).choices[0]
+        prompt = self.template.render(messages)
+        return self._ask(self._client.completions, prompt=prompt, **request).choices[0]
 
     def _ask(self, endpoint, **request):
         try:

@@ -293,7 +293,8 @@ def test_a_strong_agent_is_guided_over_a_chat_endpoint(run, short_texts, served,
     assert result["conversations"][2]["value"] == f"{task}\n{knowledge}"
     assert result["conversations"][3]["value"] == "Thought: 3.\nAction: look"
     last = strong.requests[-1]
-    assert last["temperature"] == 0 and [message["role"] for message in last["messages"][-2:]] == ["assistant", "user"]
+    assert last["temperature"] == 0
+    assert [message["role"] for message in last["messages"][-2:]] == ["assistant", "user"]
     assert by_method(run, "react_strong", *models)["conversations"][2]["value"] == task
 
 
@@ -303,6 +304,8 @@ def test_a_method_continues_a_run_that_was_made_without_naming_it(run):
     settings = read_json(folder / "run.json")
     assert settings.pop("method") is None
     write_json(folder / "run.json", settings)  # as it was written before there were methods
+    model = read_json(run.path / "served.json")
+    write_json(run.path / "served.json", {**model, "paper": {"backbone": "what only tables read"}})
     before = stamps(folder)
     assert run("--method", "sft", "--exp_name", "eval", "--split", "train") == 0
     assert len(stamps(folder)) == 2 and before.items() <= stamps(folder).items()
@@ -332,7 +335,8 @@ def test_a_method_that_cannot_play_ends_early(run, capsys):
     assert 'method "nat" has no world model' in message("--method", "nat", *WKM)
     assert '--gamma is for planning with state knowledge: which method "w_task" does not do' in message(
         "--method", "w_task", "--gamma", "1")
-    assert '--n_neighbours: field "planner.n_neighbours" is 0' in message("--method", "wkm", "--n_neighbours", "0")
+    none = ("--n_neighbours", "0")
+    assert '--n_neighbours: field "planner.n_neighbours" is 0' in message("--method", "wkm", *none)
     assert 'no worker serves model "nobody"' in message("--method", "nat", "--agent_model_name", "nobody")
     assert 'no worker serves model "unified_world_model"' in message("--method", "wkm_unified")
     assert "built with encoder wkm-embedding" in message("--method", "wkm_hidden")

@@ -131,7 +131,7 @@ def test_the_agent_is_told_another_task_knowledge_or_none(env, task, expert, sta
     agent = Agent(Script(thoughts(expert), VERBS), INSTRUCTION, 0.0, 256, task_knowledge=told)
     knowing = world(Script(knows), state_base, VERBS, tells_task=False)
     result = run_episode(env, task, "train", agent, knowing, 2)
-    seen, known = (turns[2]["value"] for turns in (result["conversations"], result["world_model_conversations"]))
+    seen, known = (result[side][2]["value"] for side in ("conversations", "world_model_conversations"))
     assert seen == (f"{known}\n{told}" if told else known)
     assert result["world_model_conversations"][3]["value"] == TASK_KNOWLEDGE
     assert result["decisions"][1]["state_knowledge"] == STATE and result["decisions"][1]["p_agent"]
@@ -159,8 +159,9 @@ def test_explicit_state_is_shown_what_it_was_trained_on(env, task, expert):
     agent = Agent(Script(thoughts(expert)), instruction("alfworld", "agent"), 0.0, 256)
     result = run_episode(env, task, "train", agent, knowing, 40)
     assert result["meta"]["success"] and result["conversations"][:-1] == trained_on(plain, "explicit_state")
-    assert [decision["state_knowledge"] for decision in result["decisions"]] == [None] + [STATE] * (len(expert) - 1)
-    heard = result["world_model_conversations"][6]["value"]  # no state knowledge in what the world model hears
+    known = [decision["state_knowledge"] for decision in result["decisions"]]
+    assert known == [None] + [STATE] * (len(expert) - 1)
+    heard = result["world_model_conversations"][6]["value"]  # the world model hears no state knowledge
     assert heard == "\n".join(turn["value"] for turn in plain["conversations"][5:7])
 
 
@@ -202,8 +203,9 @@ def test_the_reflection_is_made_of_the_failed_trial(env, task):
     result = retry(env, task, model, max_steps=2)
     asked, = [messages for messages in model.asked if messages[0]["content"].startswith("Reflect")]
     first = result["trials"][0]["conversations"]
-    assert asked == [{"role": "user", "content": "\n".join(["Reflect.", *(turn["value"] for turn in first[2:])])}]
-    assert not result["meta"]["success"] and len(result["trials"]) == 1  # the second result counts, and ends it
+    told = "\n".join(["Reflect.", *(turn["value"] for turn in first[2:])])
+    assert asked == [{"role": "user", "content": told}]
+    assert not result["meta"]["success"] and len(result["trials"]) == 1  # the second result counts
 
 
 def test_a_trial_that_succeeds_needs_no_other(env, task, expert):

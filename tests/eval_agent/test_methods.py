@@ -14,9 +14,9 @@ from eval_agent.trajectory import action_verb
 
 TASKS = ("alfworld", "sciworld")
 NAMES = {
-    "react", "reflexion", "sft", "sft_warm", "nat", "eto", "knowagent", "wkm", "w_state", "w_task", "wo_rejected",
-    "merge", "prompt", "explicit_state", "human", "react_strong", "weak_guide_strong", "wkm_unified", "wkm_exact",
-    "wkm_hidden",
+    "react", "reflexion", "sft", "sft_warm", "nat", "eto", "knowagent", "wkm", "w_state", "w_task",
+    "wo_rejected", "merge", "prompt", "explicit_state", "human", "react_strong", "weak_guide_strong",
+    "wkm_unified", "wkm_exact", "wkm_hidden",
 }
 
 
@@ -44,7 +44,8 @@ def test_each_method_has_all_that_it_needs_for_each_task(name, task):
 
 @pytest.mark.parametrize("name, temperature", [
     ("sft", 0.0), ("sft_warm", 0.5), ("knowagent", 0.0), ("reflexion", 0.0), ("wkm", 0.5), ("w_state", 0.5),
-    ("w_task", 0.5), ("human", 0.5), ("explicit_state", 0.5), ("react_strong", 0.0), ("weak_guide_strong", 0.0),
+    ("w_task", 0.5), ("human", 0.5), ("explicit_state", 0.5), ("react_strong", 0.0),
+    ("weak_guide_strong", 0.0),
 ])
 def test_the_agent_s_temperature(name, temperature):
     method = load_method(name)
@@ -52,7 +53,8 @@ def test_the_agent_s_temperature(name, temperature):
 
 
 def test_only_what_departs_from_the_usual_is_a_setting():
-    assert load_method("wkm").conduct() is load_method("sft_warm").conduct() is load_method("merge").conduct() is None
+    for name in ("wkm", "merge", "sft", "sft_warm"):
+        assert load_method(name).conduct() is None
     assert load_method("w_task").conduct() == {"state_knowledge": "none"}
     assert load_method("reflexion").conduct() == {"instruction": "react", "trials": 2}
 
