@@ -20,6 +20,7 @@ TRAJECTORIES=${TRAJECTORIES:-}                               # published expert 
 TRAIN_LIMIT=${TRAIN_LIMIT:-}                                 # so many train games only
 DEVICE=${DEVICE:-$(command -v nvidia-smi > /dev/null && echo cuda || echo cpu)}
 NUM_WORKERS=${NUM_WORKERS:-4}                                # episodes side by side
+SERVE_WORKERS=${SERVE_WORKERS:-1}                            # worker processes, each with all models
 OUT=${OUT:-$demo_out}
 STATE_BASE=${STATE_BASE:-$OUT/state_base}
 limit=${TRAIN_LIMIT:+--limit $TRAIN_LIMIT}
