@@ -20,6 +20,8 @@ if [ -n "$dry_run" ]; then
     done
     exit
 fi
+[ -d "${ALFWORLD_DATA:-$HOME/.cache/alfworld}/json_2.1.1" ] || bash scripts/download_data.sh alfworld
+[ -n "${SCIWORLD_INDICES:-}" ] || bash scripts/download_data.sh sciworld
 failed=()
 for experiment in "${experiments[@]}"; do
     printf '\n== %s\n' "$experiment"

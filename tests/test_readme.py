@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text() + "".join(path.read_text() for path in ROOT.glob("configs/*/README.md"))
 BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
 # `python x.py ...`, `python -m x ...`, and `accelerate launch ... x.py ...`
 PROGRAMS = {
