@@ -2,6 +2,7 @@
 
 import json
 import re
+from fnmatch import fnmatch
 
 import pytest
 
@@ -30,6 +31,18 @@ def text(task, purpose, method):
 
 def test_these_are_the_methods():
     assert {path.stem for path in METHODS.glob("*.json")} == NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_method_s_adapters_are_trained_by_the_script_and_priced_by_the_estimate(name):
+    method = load_method(name)
+    wanted = {method.agent_model, method.world_model} - {None, "base"}
+    script = (METHODS.parents[1] / "scripts" / "adapters.sh").read_text()
+    patterns = re.search(r"case \$1 in\n(.*?)esac", script, re.DOTALL)[1]
+    trained = [glob for line in re.findall(r"^        (\w[\w |*]*|\*\w+)\)", patterns, re.MULTILINE)
+               for glob in line.split(" | ")]
+    assert all(any(fnmatch(adapter, glob) for glob in trained) for adapter in wanted)
+    assert wanted <= json.loads((METHODS.parent / "estimate.json").read_text())["conversations_per_game"].keys()
 
 
 @pytest.mark.parametrize("task", TASKS)
