@@ -46,7 +46,6 @@ def load_model_config(name: str, folder: str | Path) -> dict:
     path = find_config(name, folder)
     config = _object(read_json(path), str(path))
     _check(config, _MODEL_FIELDS, path)
-    config.pop("paper", None)  # which runs make the paper's tables: no setting of a run
     return config
 
 
@@ -135,6 +134,10 @@ def _temperature(value: Any) -> str | None:
     return None if _is_number(value) and value >= 0 else "a number of at least 0"
 
 
+def _positive(value: Any) -> str | None:
+    return None if _is_number(value) and value > 0 else "a number above 0"
+
+
 def _share(value: Any) -> str | None:
     return None if _is_number(value) and 0 <= value <= 1 else "a number from 0 to 1"
 
@@ -190,6 +193,12 @@ _PAPER_FIELDS: dict[str, Check] = {
     "paper.splits": _splits,
     "paper.repetitions": _count,
     "paper.train_limit": _count_or_null,
+    "paper.rates.source": _text,
+    "paper.rates.base_gigabytes": _positive,
+    "paper.rates.adapter_gigabytes": _positive,
+    "paper.rates.train_tokens_per_second": _positive,
+    "paper.rates.steps_per_second": _positive,
+    "paper.rates.knowledge_answers_per_second": _positive,
 }
 
 

@@ -2,8 +2,8 @@
 
     python -m eval_agent.paper_estimate mistral-7b
 
-Reckons with the counts of configs/estimate.json and the rates of the model config ("paper.rates"), which says
-where they come from. Starts nothing.
+Reckons with the counts of configs/estimate.json, the epochs of the recipe and the rates of the model config
+("paper.rates"), which says where they come from. Starts nothing.
 """
 
 import argparse
@@ -32,11 +32,12 @@ class Stage:
 def stages(model: PaperModel) -> list[Stage]:
     """What the whole paper takes, in the order in which scripts/reproduce_paper.sh does it."""
     counts, rates = read_json(COUNTS), model.settings["rates"]
+    epochs = read_json(model.settings["recipe"])["num_train_epochs"]
     found = [Stage("backbone (download)", 0.0, rates["base_gigabytes"], Path(model.settings["base_model"]).is_dir())]
     runs = list(dict.fromkeys(run for name in names() for run in Plan(Experiment.load(name), model).runs_of(None)))
     for task in model.tasks:
         found += _preparation(model, task, counts, rates)
-        found += _training(model, task, counts, rates)
+        found += _training(model, task, counts, epochs)
         found.append(_evaluation(task, [run for run in runs if run.task == task], counts, rates))
     return found
 
@@ -56,11 +57,11 @@ def _preparation(model: PaperModel, task: str, counts: dict, rates: dict) -> lis
     ]
 
 
-def _training(model: PaperModel, task: str, counts: dict, rates: dict) -> list[Stage]:
-    of_task, out, found = counts[task], model.out(task), []
+def _training(model: PaperModel, task: str, counts: dict, epochs: float) -> list[Stage]:
+    of_task, rates, out, found = counts[task], model.settings["rates"], model.out(task), []
     games = _train_games(model, of_task)
     for name, conversations in counts["conversations_per_game"].items():
-        tokens = games * conversations * of_task["tokens_per_conversation"] * counts["epochs"]
+        tokens = games * conversations * of_task["tokens_per_conversation"] * epochs
         finished = (out / "peft" / name / "train_results.json").exists()
         seconds = tokens / rates["train_tokens_per_second"]
         found.append(Stage(f"{task}: training of {name}", seconds, rates["adapter_gigabytes"], finished))

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from eval_agent.report.rows import UNITS
-from eval_agent.report.summary import bootstrap_interval
+from eval_agent.report.summary import MEASURES, bootstrap_interval
 
 Values = dict[str, float]  # by game
 
@@ -92,16 +92,8 @@ class Played:
         found: dict[str, list[float]] = {}
         for run in self.runs:
             for game, meta in run.items():
-                found.setdefault(game, []).append(UNITS[measure] * _MEASURES[measure](meta))
+                found.setdefault(game, []).append(UNITS[measure] * MEASURES[measure](meta))
         return {game: float(np.mean(values)) for game, values in found.items()}
-
-
-# the paper's definitions: see eval_agent/report/summary.py, which sums up one run
-_MEASURES = {
-    "average_reward": lambda meta: float(meta["reward"]),
-    "average_steps": lambda meta: float(meta["steps"]),
-    "hallucination_rate": lambda meta: float(meta["invalid_actions"] > 0),
-}
 
 
 def step_wins(steps: dict[str, Values]) -> dict[str, Values]:

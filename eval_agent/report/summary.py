@@ -1,8 +1,16 @@
 """The paper's measures over finished episodes, with bootstrap intervals over games."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-MEASURES = ("average_reward", "success_rate", "average_steps", "hallucination_rate")
+# a finished episode's value, from its "meta", by the paper's definitions (Tables 1 to 3)
+MEASURES: dict[str, Callable[[dict], float]] = {
+    "average_reward": lambda meta: float(meta["reward"]),
+    "success_rate": lambda meta: float(meta["success"]),
+    "average_steps": lambda meta: float(meta["steps"]),
+    "hallucination_rate": lambda meta: float(meta["invalid_actions"] > 0),  # at least one invalid action
+}
 
 
 def summarize(episodes: list[dict]) -> dict:
@@ -27,17 +35,9 @@ def summarize_by_type(episodes: list[dict]) -> dict[str, dict]:
 
 
 def values_of(episodes: list[dict]) -> dict[str, np.ndarray]:
-    """Each measure's value in every finished episode: float arrays of shape [games].
-
-    ``hallucination_rate`` is 1 for an episode with at least one invalid action (paper, Table 3).
-    """
+    """Each measure's value in every finished episode: float arrays of shape [games]."""
     metas = [episode["meta"] for episode in episodes if episode["meta"]["finished"]]
-    return {
-        "average_reward": np.array([meta["reward"] for meta in metas], float),
-        "success_rate": np.array([meta["success"] for meta in metas], float),
-        "average_steps": np.array([meta["steps"] for meta in metas], float),
-        "hallucination_rate": np.array([meta["invalid_actions"] > 0 for meta in metas], float),
-    }
+    return {name: np.array([value_of(meta) for meta in metas], float) for name, value_of in MEASURES.items()}
 
 
 def bootstrap_interval(values: np.ndarray, level: float = 0.95, resamples: int = 10_000, seed: int = 0,

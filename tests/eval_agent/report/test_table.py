@@ -58,8 +58,9 @@ def test_methods_are_compared_on_the_games_that_both_finished(run, tmp_path):
     ])
     (difference,) = differences({"SFT": run, "WKM": better})
     assert (difference.method, difference.reference, difference.split) == ("WKM", "SFT", "seen")
-    assert (difference.better, difference.worse, difference.games) == (2, 1, 4)
-    assert difference.reward.mean == 25 and difference.reward.low < 0 < difference.reward.high
+    gain, mean = difference.gain, difference.gain.estimate
+    assert (gain.better, gain.worse, mean.games) == (2, 1, 4)
+    assert mean.mean == 25 and mean.low < 0 < mean.high
     assert "average reward x 100 +25.00 [" in sentence(difference)
 
 
