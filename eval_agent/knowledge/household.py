@@ -63,6 +63,7 @@ class Household:
     contents: dict[str, list[str]] = field(default_factory=dict)  # receptacle -> objects last seen there
     visited: list[str] = field(default_factory=list)  # in the order of the last visit
     closed: set[str] = field(default_factory=set)
+    opened: set[str] = field(default_factory=set)  # by an action, and not closed since
     treated: set[str] = field(default_factory=set)  # objects cleaned, heated or cooled as asked
     lamp_on: bool = False
     failed: str | None = None  # the last action, where it was not possible
@@ -93,8 +94,10 @@ class Household:
             self.place = rest.removeprefix("to ")
             self._look_at(self.place, observation)
         elif verb == "open":
+            self.opened.add(rest)
             self._look_at(rest, observation)
         elif verb == "close":
+            self.opened.discard(rest)
             self.closed.add(rest)
         elif sentence.startswith("You pick up the "):
             self.holding, _, source = sentence.removeprefix("You pick up the ").partition(" from the ")
@@ -151,6 +154,21 @@ class Household:
             for name in self.contents[receptacle]
             if type_of(name) == kind and (name, receptacle) not in placed
         ]
+
+    def read_out(self, wanted: str) -> list[str]:
+        """"Here: a spoon 1, a mug." up to the first ``wanted`` that is to take, or all and that there is none.
+
+        A small model that writes what is in sight kind by kind overlooks and invents less.
+        """
+        if self.in_sight is None:
+            return []
+        found = [name for name, place in self.find(wanted) if place == self.place]
+        end = self.in_sight.index(found[0]) if found else None
+        names = [f"a {name}" for name in self.in_sight[:end]]
+        if found:
+            return [f"Here: {', '.join([*names, f'a {wanted}'])}."]
+        other = "other " if any(type_of(name) == wanted for name in self.in_sight) else ""
+        return [f"Here: {', '.join(names) or 'nothing'}.", f"No {other}{wanted} here."]
 
     @property
     def holds_goal_object(self) -> bool:

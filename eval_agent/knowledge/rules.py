@@ -102,7 +102,7 @@ def _progress(house: Household) -> list[str]:
         parts.append(f"The {house.placed[0][0]} is placed in/on the {house.placed[0][1]}.")
     if house.wanted is None:
         return parts
-    parts.append(f"I need a {house.wanted}.")
+    parts += [f"I need a {house.wanted}.", *house.read_out(house.wanted)]
     seen = house.find(house.wanted)
     if seen:
         name, place = seen[0]

@@ -12,33 +12,17 @@ def thought(task: str, history: list[tuple[str, str]], action: str) -> str:
 
 
 def thought_in(house: Household, action: str) -> str:
-    """As :func:`thought`, from the state of knowledge: what is held or needed, what is in sight, then the reason.
-
-    What is in sight is read out up to the wanted object: a small model that compares kind by kind overlooks less.
-    """
+    """As :func:`thought`, from the state of knowledge: what is held or needed, what is in sight, then the reason."""
     parts = ["That did nothing."] if house.failed else []
     if house.holding:
         parts.append(f"I hold the {house.holding}.")
     wanted = house.wanted
     if wanted:
-        parts += [f"I need a {wanted}.", *_read_out(house, wanted)]
+        parts += [f"I need a {wanted}.", *house.read_out(wanted)]
     verb, _, rest = action.partition(" ")
     if verb == "go":
         return " ".join([*parts, _why_go(house, wanted, rest.removeprefix("to "))])
     return " ".join([*parts, _why(house, verb, rest)])
-
-
-def _read_out(house: Household, wanted: str) -> list[str]:
-    """"Here: a spoon 1, a mug." up to the first ``wanted`` that is to take, or all and that there is none."""
-    if house.in_sight is None:
-        return []
-    found = [name for name, place in house.find(wanted) if place == house.place]
-    end = house.in_sight.index(found[0]) if found else None
-    names = [f"a {name}" for name in house.in_sight[:end]]
-    if found:
-        return [f"Here: {', '.join([*names, f'a {wanted}'])}."]
-    other = "other " if any(type_of(name) == wanted for name in house.in_sight) else ""
-    return [f"Here: {', '.join(names) or 'nothing'}.", f"No {other}{wanted} here."]
 
 
 def _why(house: Household, verb: str, rest: str) -> str:

@@ -53,11 +53,20 @@ def test_state_knowledge_follows_the_episode():
         "State Knowledge: The task is to put a clean mug in cabinet. I am in the middle of the room. "
         "I hold nothing. I need a mug. None found yet. I have checked nothing."
     )
-    assert told[1].endswith("I am at the countertop 1. I hold nothing. I need a mug. I see the mug 2 here.")
+    assert told[1].endswith(
+        "I am at the countertop 1. I hold nothing. I need a mug. Here: a apple 1, a mug. I see the mug 2 here."
+    )
     assert told[2].endswith("I hold the mug 2, not clean yet.")
     assert told[4].endswith("I am at the sinkbasin 1. I hold the mug 2, which is clean.")
     assert "I am at the cabinet 1, which is closed." in told[5]
     assert "which is closed" not in told[6]
+
+
+def test_state_knowledge_reads_out_a_place_without_the_wanted_object():
+    shelf = ("go to shelf 1", "On the shelf 1, you see a book 2, and a pen 1.")
+    assert rules.state_knowledge(TASK, [shelf]).endswith(
+        "I need a mug. Here: a book 2, a pen 1. No mug here. None found yet. I have checked shelf 1."
+    )
 
 
 def test_an_impossible_action_is_explained():

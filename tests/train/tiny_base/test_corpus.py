@@ -49,6 +49,18 @@ def test_the_searching_expert_wins_every_room_it_draws(corpus):
         assert world.won, room
 
 
+def test_the_searching_expert_closes_what_it_opened_for_nothing(corpus):
+    room = Room([Receptacle("cabinet", True, [], "north"), Receptacle("countertop", False, ["mug"], "east")], GOALS[2])
+    world = TextWorld(room, random.Random(0))
+    house, actions = Household.at_start(world.task), []
+    expert = Searcher({"mug": Counter(cabinet=9, countertop=1)}, corpus.variety.openable)
+    for _ in range(5):
+        actions.append(expert.act(house))
+        house.update(actions[-1], world.step(actions[-1]))
+    assert actions == ["go to cabinet 1", "open cabinet 1", "close cabinet 1", "go to countertop 1",
+                       "take mug 1 from countertop 1"]
+
+
 def test_loss_falls_on_replies_and_on_no_wrong_turn(corpus):
     rng = random.Random(1)
     dialogues = [corpus.draw(rng) for _ in range(30)]
