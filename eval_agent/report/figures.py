@@ -86,7 +86,7 @@ def _bar_panel(axis, table: Measured, columns: list[str]) -> None:
     axis.set_yticks(range(len(labels)), labels)
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel(UNITS_OF[table.experiment.measure])
-    axis.text(1.02, 1.0, "measured", transform=axis.transAxes, ha="left", fontsize=6.5, color="0.3")
+    axis.text(1.02, 1.03, "measured", transform=axis.transAxes, ha="left", fontsize=6.5, color="0.3")
     axis.set_xlim(0, axis.get_xlim()[1] * 1.04)  # room for the last marker
     axis.grid(axis="x", color="0.9")
 
@@ -106,19 +106,8 @@ def _bar(axis, cell: Cell, at: float, height: float) -> None:
             **FILLS[split],
             error_kw={"capsize": 2, "elinewidth": 1, "ecolor": "0.1"},
         )
-        axis.text(
-            1.02, at, f"{measured.mean:.1f}", transform=axis.get_yaxis_transform(), va="center", fontsize=7
-        )
-    else:
-        axis.annotate(
-            "missing",
-            (0, at),
-            xytext=(3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
-            color="0.45",
-        )
+    shown, color = (f"{measured.mean:.1f}", "black") if measured else ("missing", "0.45")
+    axis.text(1.02, at, shown, transform=axis.get_yaxis_transform(), va="center", fontsize=7, color=color)
     if cell.published is not None:
         axis.plot(
             cell.published,
