@@ -21,12 +21,13 @@ class Difference:
 def differences(runs: dict[str, Path]) -> list[Difference]:
     """Every run against the first one, on each split where they share finished games."""
     (reference, first), *others = runs.items()
-    return [
-        Difference(method, reference, name, gain)
-        for split, name in SPLITS.items()
-        for method, folder in others
-        if (gain := Gain.of(_rewards(folder / split), _rewards(first / split)))
-    ]
+    found = []
+    for split, name in SPLITS.items():
+        base = _rewards(first / split)
+        for method, folder in others:
+            if gain := Gain.of(_rewards(folder / split), base):
+                found.append(Difference(method, reference, name, gain))
+    return found
 
 
 def sentence(difference: Difference) -> str:

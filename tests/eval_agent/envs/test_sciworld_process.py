@@ -136,13 +136,17 @@ def gone_pid(pid: int) -> bool:
     return not psutil.pid_exists(pid) or gone(psutil.Process(pid))
 
 
+def _heed_ctrl_c() -> None:
+    """A shell's background jobs ignore Ctrl-C, and hand that on to what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_a_run_over_many_tasks_and_all_its_servers(tmp_path):
     command = [sys.executable, "-m", "eval_agent.collect_expert", "--exp_config", "sciworld", "--split", "unseen",
                "--num_workers", "2", "--output_path", str(tmp_path / "expert.json")]
     root = Path(__file__).resolve().parents[3]
-    # a shell's background jobs ignore Ctrl-C, and hand that on to what they start
-    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, start_new_session=True, **heeding) as run:
+    with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, start_new_session=True,
+                          preexec_fn=_heed_ctrl_c) as run:
         deadline = time.monotonic() + 60
         started = []
         while len(started) < 2 and time.monotonic() < deadline:
