@@ -1,0 +1,103 @@
+"""What the planner decided in a run: how often state knowledge overruled the agent, when, and how these games ended.
+
+    python -m eval_agent.report.decisions outputs/quickstart/agent_model/alfworld_demo_eval/dev
+
+Reads the finished episodes of one split's folder and prints Markdown. A decision is overruled where the chosen
+verb is not the agent's own most probable one. Other values of gamma are redrawn from the stored p_agent and p_know
+(Eq. 13): they hold for the states that this run came into, not for those that such a run would reach.
+"""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from eval_agent.errors import InputError, exit_on_input_error
+from eval_agent.knowledge.planner import blend, choose
+from eval_agent.results import read_episodes
+
+GAMMAS = [tenth / 10 for tenth in range(11)]
+MOST = 10  # kinds of overruling that are listed
+
+
+def planned(episode: dict) -> list[dict]:
+    """The decisions of an episode that the planner made; the others are the agent's alone."""
+    return [decision for decision in episode.get("decisions", []) if decision["p_agent"]]
+
+
+def overruled(decision: dict) -> bool:
+    """Whether the chosen verb is another than the agent's own, as Eq. 13 chooses it at gamma 1."""
+    return decision["verb"] != choose(decision["p_agent"])
+
+
+def overruled_at(decision: dict, gamma: float) -> bool:
+    """:func:`overruled`, had Eq. 13 been asked at ``gamma``."""
+    p_agent = decision["p_agent"]
+    return choose(blend(p_agent, decision["p_know"], gamma)) != choose(p_agent)
+
+
+def to_markdown(episodes: list[dict]) -> str:
+    """Three tables over finished ``episodes``: games, gammas and kinds of overruling."""
+    decisions = [decision for episode in episodes for decision in planned(episode)]
+    changed = sum(map(overruled, decisions))
+    return "\n\n".join([
+        f"{len(decisions)} decisions of the planner in {len(episodes)} finished games, {changed} overruled.",
+        _games(episodes), _redrawn(decisions), _kinds(episodes),
+    ])
+
+
+def _games(episodes: list[dict]) -> str:
+    groups: dict[bool, list[dict]] = {True: [], False: []}
+    for episode in episodes:
+        groups[any(map(overruled, planned(episode)))].append(episode)
+    titles = {True: "overruled at least once", False: "never overruled"}
+    return _table(
+        ["games", "number", "won", "lost"],
+        [[titles[key], len(group), _won(group), len(group) - _won(group)] for key, group in groups.items()],
+    )
+
+
+def _redrawn(decisions: list[dict]) -> str:
+    return _table(
+        ["gamma (redrawn)", "overruled", "share of the decisions"],
+        [[gamma, count := sum(overruled_at(one, gamma) for one in decisions), f"{count / len(decisions):.1%}"]
+         for gamma in GAMMAS],
+    )
+
+
+def _kinds(episodes: list[dict]) -> str:
+    """By the agent's verb and the chosen one: how often, and in how many won and lost games it came first."""
+    often: Counter = Counter()
+    first: dict[bool, Counter] = {True: Counter(), False: Counter()}
+    for episode in episodes:
+        kinds = [(choose(one["p_agent"]), one["verb"]) for one in planned(episode) if overruled(one)]
+        often.update(kinds)
+        first[episode["meta"]["success"]].update(kinds[:1])
+    return _table(
+        ["agent's verb", "chosen verb", "decisions", "first in won games", "first in lost games"],
+        [[*kind, count, first[True][kind], first[False][kind]] for kind, count in often.most_common(MOST)],
+    )
+
+
+def _won(episodes: list[dict]) -> int:
+    return sum(episode["meta"]["success"] for episode in episodes)
+
+
+def _table(titles: list[str], rows: list[list]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+@exit_on_input_error
+def main() -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("folder", type=Path, help="a split's folder of episode files")
+    folder = parser.parse_args().folder
+    episodes = [episode for episode in read_episodes(folder) if episode["meta"]["finished"]]
+    if not any(map(planned, episodes)):
+        raise InputError(f"{folder}: no finished episode with a decision of the planner")
+    print(to_markdown(episodes))
+
+
+if __name__ == "__main__":
+    main()
