@@ -50,14 +50,14 @@ def _games(episodes: list[dict]) -> str:
     for episode in episodes:
         groups[any(map(overruled, planned(episode)))].append(episode)
     titles = {True: "overruled at least once", False: "never overruled"}
-    return _table(
+    return table(
         ["games", "number", "won", "lost"],
         [[titles[key], len(group), _won(group), len(group) - _won(group)] for key, group in groups.items()],
     )
 
 
 def _redrawn(decisions: list[dict]) -> str:
-    return _table(
+    return table(
         ["gamma (redrawn)", "overruled", "share of the decisions"],
         [[gamma, count := sum(overruled_at(one, gamma) for one in decisions), f"{count / len(decisions):.1%}"]
          for gamma in GAMMAS],
@@ -72,7 +72,7 @@ def _kinds(episodes: list[dict]) -> str:
         kinds = [(choose(one["p_agent"]), one["verb"]) for one in planned(episode) if overruled(one)]
         often.update(kinds)
         first[episode["meta"]["success"]].update(kinds[:1])
-    return _table(
+    return table(
         ["agent's verb", "chosen verb", "decisions", "first in won games", "first in lost games"],
         [[*kind, count, first[True][kind], first[False][kind]] for kind, count in often.most_common(MOST)],
     )
@@ -82,7 +82,8 @@ def _won(episodes: list[dict]) -> int:
     return sum(episode["meta"]["success"] for episode in episodes)
 
 
-def _table(titles: list[str], rows: list[list]) -> str:
+def table(titles: list[str], rows: list[list]) -> str:
+    """A Markdown table."""
     lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 

@@ -1,0 +1,133 @@
+"""Where knowledge helps and where it misleads, counted in finished ALFWorld runs whose knowledge is by rule.
+
+    OUT=outputs/tiny/alfworld EXP_CONFIG=alfworld_tiny bash scripts/explain_alfworld.sh
+
+Prints three tables: games by whether task knowledge named a kind of place where the wanted object was (as any of the
+runs found it); how many states the world model wrote word for word as the rules would; and on the triplets, how often
+the most frequent next verb of the N nearest is the expert's, a fifth of the trajectories against the others.
+"""
+
+import argparse
+import re
+from collections import Counter
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+
+from eval_agent.envs.alfworld_env import NOTHING
+from eval_agent.errors import InputError, exit_on_input_error
+from eval_agent.files import read_json
+from eval_agent.knowledge import rules
+from eval_agent.knowledge.encoders import load_encoder
+from eval_agent.knowledge.household import parse_goal, type_of
+from eval_agent.knowledge.state_base import FIRST_PRE_ACTION
+from eval_agent.report.decisions import table
+from eval_agent.results import read_episodes
+from eval_agent.trajectory import OBSERVATION, action_of, action_verb, task_turns
+
+METHODS = ["sft", "sft_warm", "w_task", "w_state", "wkm"]
+NEIGHBOURS = [1, 10, 100, 1000]
+TAKE = re.compile(r"take (.+) from (.+)")
+
+
+def played(out: Path, exp_config: str) -> dict[str, dict[str, dict]]:
+    """Finished episodes of the seen split by method and game. Raises InputError naming the runs that are missing."""
+    runs = {}
+    for method in METHODS:
+        for folder in out.glob(f"*/{exp_config}_{method}/dev"):
+            runs[method] = {e["meta"]["task_id"]: e for e in read_episodes(folder) if e["meta"]["finished"]}
+    missing = [method for method in METHODS if not runs.get(method)]
+    if missing:
+        raise InputError(f"{out}: no episodes of {exp_config} for {', '.join(missing)}; scripts/fig3.sh plays them")
+    return runs
+
+
+def history_of(episode: dict) -> tuple[str, list[tuple[str, str]]]:
+    """The task as the agent read it, and its (action, observation) pairs."""
+    task, *turns = [turn["value"] for turn in task_turns(episode, episode["meta"]["task_id"])]
+    pairs = zip(turns[::2], turns[1::2])
+    return task, [(action_of(reply) or "", seen.removeprefix(OBSERVATION)) for reply, seen in pairs]
+
+
+def places_of_the_object(episodes: list[dict]) -> set[str]:
+    """Kinds of places from which a game's wanted object was taken in any of its ``episodes``."""
+    found = set()
+    for episode in episodes:
+        task, history = history_of(episode)
+        wanted = parse_goal(task).object
+        taken = [(TAKE.fullmatch(action), seen) for action, seen in history]
+        found |= {type_of(m[2]) for m, seen in taken if m and type_of(m[1]) == wanted and seen != NOTHING}
+    return found
+
+
+def named_place(episode: dict) -> str | None:
+    """The kind of place that task knowledge sends the agent to for the object."""
+    told = re.search(r"first look for an? .+? at the (\w+)", history_of(episode)[0])
+    return told and told[1]
+
+
+def task_knowledge_table(runs: dict[str, dict[str, dict]]) -> str:
+    games = set.intersection(*map(set, runs.values()))
+    groups: dict[str, list[str]] = {"right": [], "wrong": [], "not known": []}
+    for game in games:
+        places = places_of_the_object([run[game] for run in runs.values()])
+        right = named_place(runs["w_task"][game]) in places
+        groups[("right" if right else "wrong") if places else "not known"].append(game)
+    rows = [
+        [name, len(group), method, f"{mean(runs[method][game]['meta']['success'] for game in group):.1%}",
+         f"{mean(runs[method][game]['meta']['steps'] for game in group):.1f}"]
+        for name, group in groups.items() if group for method in runs
+    ]
+    return table(["place named", "games", "method", "won", "average steps"], rows)
+
+
+def state_knowledge_table(run: dict[str, dict]) -> str:
+    """States by what the game was so far; "wrong before": the world model had written another state than the rules."""
+    right, total = Counter(), Counter()
+    for episode in run.values():
+        task, history = history_of(episode)
+        wrong_before = False
+        for decision in episode["decisions"]:
+            if decision["state_knowledge"]:
+                before = history[:decision["step"]]
+                failed = any(seen == NOTHING for _, seen in before)
+                same = decision["state_knowledge"].strip() == rules.state_knowledge(task, before)
+                kind = ("after a failed action" if failed else "no failed action", "yes" if wrong_before else "no")
+                total[kind] += 1
+                right[kind] += same
+                wrong_before |= not same
+    rows = [[*kind, total[kind], f"{right[kind] / total[kind]:.1%}"] for kind in sorted(total)]
+    return table(["state", "wrong before", "states", "as the rules write it"], rows)
+
+
+def neighbours_table(out: Path) -> str:
+    triplets = read_json(out / "state_action_pair.json")
+    vectors = load_encoder("wkm-embedding", str(out / "peft" / "world_model")).encode([t["state"] for t in triplets])
+    before, after = (np.array([action_verb(t[key]) for t in triplets]) for key in ("pre_action", "action"))
+    trajectory = np.cumsum([t["pre_action"] == FIRST_PRE_ACTION for t in triplets])
+    names = np.unique(trajectory)
+    asked = np.isin(trajectory, np.random.default_rng(0).choice(names, len(names) // 5, replace=False))
+    right = Counter()
+    for row in np.flatnonzero(asked):
+        base = np.flatnonzero(~asked & (before == before[row]))
+        nearest = after[base[np.argsort(-(vectors[base] @ vectors[row]), kind="stable")]]
+        for n in NEIGHBOURS:
+            right[n] += Counter(nearest[:n]).most_common(1)[0][0] == after[row]
+    rows = [[n, f"{right[n] / asked.sum():.1%}"] for n in NEIGHBOURS]
+    return f"{asked.sum()} of {len(triplets)} triplets asked\n\n" + table(["N", "expert's next verb"], rows)
+
+
+@exit_on_input_error
+def main() -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("out", type=Path, help="where the runs' folders and the triplets are")
+    parser.add_argument("exp_config", help="the runs' task config, such as alfworld_tiny")
+    args = parser.parse_args()
+    runs = played(args.out, args.exp_config)
+    print(task_knowledge_table(runs), state_knowledge_table(runs["wkm"]), neighbours_table(args.out), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()
