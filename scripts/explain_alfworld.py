@@ -22,7 +22,7 @@ from eval_agent.knowledge import rules
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.household import parse_goal, type_of
 from eval_agent.knowledge.state_base import FIRST_PRE_ACTION
-from eval_agent.report.decisions import table
+from eval_agent.report.paper_table import grid
 from eval_agent.results import read_episodes
 from eval_agent.trajectory import OBSERVATION, action_of, action_verb, task_turns
 
@@ -79,7 +79,7 @@ def task_knowledge_table(runs: dict[str, dict[str, dict]]) -> str:
          f"{mean(runs[method][game]['meta']['steps'] for game in group):.1f}"]
         for name, group in groups.items() if group for method in runs
     ]
-    return table(["place named", "games", "method", "won", "average steps"], rows)
+    return grid(["place named", "games", "method", "won", "average steps"], rows)
 
 
 def state_knowledge_table(run: dict[str, dict]) -> str:
@@ -98,7 +98,7 @@ def state_knowledge_table(run: dict[str, dict]) -> str:
                 right[kind] += same
                 wrong_before |= not same
     rows = [[*kind, total[kind], f"{right[kind] / total[kind]:.1%}"] for kind in sorted(total)]
-    return table(["state", "wrong before", "states", "as the rules write it"], rows)
+    return grid(["state", "wrong before", "states", "as the rules write it"], rows)
 
 
 def neighbours_table(out: Path) -> str:
@@ -115,7 +115,7 @@ def neighbours_table(out: Path) -> str:
         for n in NEIGHBOURS:
             right[n] += Counter(nearest[:n]).most_common(1)[0][0] == after[row]
     rows = [[n, f"{right[n] / asked.sum():.1%}"] for n in NEIGHBOURS]
-    return f"{asked.sum()} of {len(triplets)} triplets asked\n\n" + table(["N", "expert's next verb"], rows)
+    return f"{asked.sum()} of {len(triplets)} triplets asked\n\n" + grid(["N", "expert's next verb"], rows)
 
 
 @exit_on_input_error

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.knowledge.planner import blend, choose
+from eval_agent.report.paper_table import grid
 from eval_agent.results import read_episodes
 
 GAMMAS = [tenth / 10 for tenth in range(11)]
@@ -50,14 +51,14 @@ def _games(episodes: list[dict]) -> str:
     for episode in episodes:
         groups[any(map(overruled, planned(episode)))].append(episode)
     titles = {True: "overruled at least once", False: "never overruled"}
-    return table(
+    return grid(
         ["games", "number", "won", "lost"],
         [[titles[key], len(group), _won(group), len(group) - _won(group)] for key, group in groups.items()],
     )
 
 
 def _redrawn(decisions: list[dict]) -> str:
-    return table(
+    return grid(
         ["gamma (redrawn)", "overruled", "share of the decisions"],
         [[gamma, count := sum(overruled_at(one, gamma) for one in decisions), f"{count / len(decisions):.1%}"]
          for gamma in GAMMAS],
@@ -72,7 +73,7 @@ def _kinds(episodes: list[dict]) -> str:
         kinds = [(choose(one["p_agent"]), one["verb"]) for one in planned(episode) if overruled(one)]
         often.update(kinds)
         first[episode["meta"]["success"]].update(kinds[:1])
-    return table(
+    return grid(
         ["agent's verb", "chosen verb", "decisions", "first in won games", "first in lost games"],
         [[*kind, count, first[True][kind], first[False][kind]] for kind, count in often.most_common(MOST)],
     )
@@ -80,12 +81,6 @@ def _kinds(episodes: list[dict]) -> str:
 
 def _won(episodes: list[dict]) -> int:
     return sum(episode["meta"]["success"] for episode in episodes)
-
-
-def table(titles: list[str], rows: list[list]) -> str:
-    """A Markdown table."""
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 @exit_on_input_error

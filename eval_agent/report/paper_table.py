@@ -40,16 +40,17 @@ def to_markdown(table: Measured) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _grid(head: list[str], lines: list[list[str]]) -> str:
+def grid(head: list[str], lines: list[list]) -> str:
+    """A Markdown table, its first column to the left and the others to the right."""
     rows = [head, ["---"] + ["---:"] * (len(head) - 1), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
 
 
 def _main_table(table: Measured) -> str:
     head = ["method"]
     for column in table.experiment.columns:
         head += [column_title(column), "paper"]
-    return _grid(head, [[line.label, *_numbers(table.line_cells(line))] for line in table.lines])
+    return grid(head, [[line.label, *_numbers(table.line_cells(line))] for line in table.lines])
 
 
 def _numbers(cells: list[Cell]) -> list[str]:
@@ -123,7 +124,7 @@ def _differences(table: Measured, reference: Line) -> list[str]:
     return [
         title,
         f"{_PAIRED} Games with a higher (up) and a lower (down) value.",
-        _grid(["method", *map(column_title, columns)], lines),
+        grid(["method", *map(column_title, columns)], lines),
     ]
 
 
@@ -139,7 +140,7 @@ def _by_type(table: Measured, column: str) -> list[str]:
     )
     parts = [
         title,
-        _grid(
+        grid(
             ["task type", "games", *labels],
             [
                 [kind, _games(cells, kind), *(_estimate(cell.by_type.get(kind)) for cell in cells)]
@@ -151,7 +152,7 @@ def _by_type(table: Measured, column: str) -> list[str]:
     if compared:
         parts += [
             f"Difference from {table.references[0].label} on the same games:",
-            _grid(
+            grid(
                 ["task type", *(cell.line.label for cell in compared)],
                 [[kind, *(_short_gain(cell.gains_by_type.get(kind)) for cell in compared)] for kind in kinds],
             ),
