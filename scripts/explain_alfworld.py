@@ -12,16 +12,17 @@ import re
 from collections import Counter
 from pathlib import Path
 from statistics import mean
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from eval_agent.envs.alfworld_env import NOTHING
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.files import read_json
+from eval_agent.files import read_json, write_json
 from eval_agent.knowledge import rules
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.household import parse_goal, type_of
-from eval_agent.knowledge.state_base import FIRST_PRE_ACTION
+from eval_agent.knowledge.state_base import FIRST_PRE_ACTION, StateBase, build_cache
 from eval_agent.report.paper_table import grid
 from eval_agent.results import read_episodes
 from eval_agent.trajectory import OBSERVATION, action_of, action_verb, task_turns
@@ -103,19 +104,24 @@ def state_knowledge_table(run: dict[str, dict]) -> str:
 
 def neighbours_table(out: Path) -> str:
     triplets = read_json(out / "state_action_pair.json")
-    vectors = load_encoder("wkm-embedding", str(out / "peft" / "world_model")).encode([t["state"] for t in triplets])
-    before, after = (np.array([action_verb(t[key]) for t in triplets]) for key in ("pre_action", "action"))
     trajectory = np.cumsum([t["pre_action"] == FIRST_PRE_ACTION for t in triplets])
     names = np.unique(trajectory)
-    asked = np.isin(trajectory, np.random.default_rng(0).choice(names, len(names) // 5, replace=False))
+    held_out = np.isin(trajectory, np.random.default_rng(0).choice(names, len(names) // 5, replace=False))
+    asked = [triplet for triplet, held in zip(triplets, held_out) if held]
+    encoder = load_encoder("wkm-embedding", str(out / "peft" / "world_model"))
+    with TemporaryDirectory() as folder:
+        others = Path(folder) / "others.json"
+        write_json(others, [triplet for triplet, held in zip(triplets, held_out) if not held])
+        build_cache(others, folder, encoder, None)
+        base = StateBase.load(folder, encoder)
     right = Counter()
-    for row in np.flatnonzero(asked):
-        base = np.flatnonzero(~asked & (before == before[row]))
-        nearest = after[base[np.argsort(-(vectors[base] @ vectors[row]), kind="stable")]]
+    for triplet in asked:
+        found = base.next_actions(triplet["state"], triplet["pre_action"], max(NEIGHBOURS))
+        verbs = [action_verb(action) for action in found]
         for n in NEIGHBOURS:
-            right[n] += Counter(nearest[:n]).most_common(1)[0][0] == after[row]
-    rows = [[n, f"{right[n] / asked.sum():.1%}"] for n in NEIGHBOURS]
-    return f"{asked.sum()} of {len(triplets)} triplets asked\n\n" + grid(["N", "expert's next verb"], rows)
+            right[n] += Counter(verbs[:n]).most_common(1)[0][0] == action_verb(triplet["action"])
+    rows = [[n, f"{right[n] / len(asked):.1%}"] for n in NEIGHBOURS]
+    return f"{len(asked)} of {len(triplets)} triplets asked\n\n" + grid(["N", "expert's next verb"], rows)
 
 
 @exit_on_input_error
