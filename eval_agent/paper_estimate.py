@@ -69,7 +69,7 @@ def _training(model: PaperModel, task: str, counts: dict, epochs: float) -> list
 
 
 def _train_games(model: PaperModel, of_task: dict) -> int:
-    return int(os.environ.get("TRAIN_LIMIT") or of_task["train_games"])
+    return int(os.environ.get("TRAIN_LIMIT") or model.settings["train_limit"] or of_task["train_games"])
 
 
 def _evaluation(task: str, runs: list[Run], counts: dict, rates: dict) -> Stage:
