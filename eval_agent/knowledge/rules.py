@@ -4,6 +4,8 @@ It stands in for the language model of the paper where none is at hand. Determin
 wording and nothing else.
 """
 
+from collections import Counter
+
 from eval_agent.knowledge.household import APPLIANCES, TREATED, Goal, Household, type_of
 from eval_agent.trajectory import Step
 
@@ -21,10 +23,11 @@ def task_knowledge(chosen: list[Step], rejected: list[Step]) -> str:
 
 
 def _wasted(goal: Goal, found_at: dict[str, str], rejected: list[Step]) -> list[str]:
-    """Types of places that the explored steps visited for nothing."""
+    """Types of places that the explored steps visited for nothing, that with the most such places first."""
     explored, rejected_found_at = _search(rejected)
     useful = {*found_at.values(), *rejected_found_at.values(), goal.target, APPLIANCES.get(goal.kind)}
-    return sorted({type_of(place) for place in explored.visited} - useful)
+    types = Counter(type_of(place) for place in explored.visited)
+    return [place for place, _ in types.most_common() if place not in useful]
 
 
 def compose_task_knowledge(goal: Goal, found_at: dict[str, str], wasted: list[str]) -> str:

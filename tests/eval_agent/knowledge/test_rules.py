@@ -90,6 +90,12 @@ def test_task_knowledge_names_the_place_and_the_wasted_search():
     )
 
 
+def test_task_knowledge_warns_of_what_the_rejected_steps_searched_most():
+    visits = [(f"go to {place}", f"On the {place}, you see nothing.") for place in ("bed 1", "shelf 1", "shelf 2")]
+    knowledge = rules.task_knowledge(steps(*TOUR), steps(*visits, TOUR[0]))
+    assert "You should not lose time at the shelf and the bed." in knowledge
+
+
 def test_thoughts_give_the_reason_for_each_action():
     told = [thoughts.thought(TASK, TOUR[:count], action) for count, (action, _) in enumerate(TOUR)]
     assert told == [
