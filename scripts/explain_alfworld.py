@@ -2,9 +2,10 @@
 
     OUT=outputs/tiny/alfworld EXP_CONFIG=alfworld_tiny bash scripts/explain_alfworld.sh
 
-Prints three tables: games by whether task knowledge named a kind of place where the wanted object was (as any of the
-runs found it); how many states the world model wrote word for word as the rules would; and on the triplets, how often
-the most frequent next verb of the N nearest is the expert's, a fifth of the trajectories against the others.
+Prints four tables: games by whether task knowledge named a kind of place where the wanted object was (as any of the
+runs found it); how many states the world model wrote word for word as the rules would; how often the planner overruled
+the agent directly after a failed action and else; and on the triplets, how often the most frequent next verb of the N
+nearest is the expert's, a fifth of the trajectories against the others.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from eval_agent.knowledge import rules
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.household import parse_goal, type_of
 from eval_agent.knowledge.state_base import FIRST_PRE_ACTION, StateBase, build_cache
+from eval_agent.report.decisions import overruled, planned
 from eval_agent.report.paper_table import grid
 from eval_agent.results import read_episodes
 from eval_agent.trajectory import OBSERVATION, action_of, action_verb, task_turns
@@ -102,6 +104,19 @@ def state_knowledge_table(run: dict[str, dict]) -> str:
     return grid(["state", "wrong before", "states", "as the rules write it"], rows)
 
 
+def overruled_table(run: dict[str, dict]) -> str:
+    """The planner's decisions by whether the action before them had failed."""
+    changed, total = Counter(), Counter()
+    for episode in run.values():
+        seen = ["", *(observation for _, observation in history_of(episode)[1])]
+        for decision in planned(episode):
+            kind = "failed" if seen[decision["step"]] == NOTHING else "had an effect, or none before"
+            total[kind] += 1
+            changed[kind] += overruled(decision)
+    rows = [[kind, total[kind], changed[kind], f"{changed[kind] / total[kind]:.1%}"] for kind in sorted(total)]
+    return grid(["last action", "decisions", "overruled", "share"], rows)
+
+
 def neighbours_table(out: Path) -> str:
     triplets = read_json(out / "state_action_pair.json")
     trajectory = np.cumsum([t["pre_action"] == FIRST_PRE_ACTION for t in triplets])
@@ -132,7 +147,9 @@ def main() -> None:
     parser.add_argument("exp_config", help="the runs' task config, such as alfworld_tiny")
     args = parser.parse_args()
     runs = played(args.out, args.exp_config)
-    print(task_knowledge_table(runs), state_knowledge_table(runs["wkm"]), neighbours_table(args.out), sep="\n\n")
+    wkm = runs["wkm"]
+    tables = task_knowledge_table(runs), state_knowledge_table(wkm), overruled_table(wkm), neighbours_table(args.out)
+    print(*tables, sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -38,3 +38,10 @@ def test_states_are_compared_with_the_rules_before_and_after_a_failed_action():
     assert "| after a failed action | no | 1 | 0.0% |" in text and "| after a failed action | yes | 1 | 100.0% |" in text
     clean = explain.state_knowledge_table({"game": episode(WALK, None, [(1, rules.state_knowledge(TASK, WALK[:1]))])})
     assert "| no failed action | no | 1 | 100.0% |" in clean
+
+
+def test_overruled_decisions_are_counted_by_whether_the_last_action_failed():
+    agent = {"p_agent": {"go": 0.9, "take": 0.1}}
+    decisions = [{"step": step, "verb": verb, **agent} for step, verb in enumerate(["go", "take", "go"])]
+    text = explain.overruled_table({"game": {**episode(FAILED), "decisions": decisions}})
+    assert "| failed | 1 | 1 | 100.0% |" in text and "| had an effect, or none before | 2 | 0 | 0.0% |" in text
