@@ -119,10 +119,6 @@ def _count(value: Any) -> str | None:
     return None if isinstance(value, int) and _is_number(value) and value > 0 else "a positive whole number"
 
 
-def _count_or_null(value: Any) -> str | None:
-    return None if value is None or not _count(value) else "a positive whole number or null"
-
-
 def _counts(value: Any) -> str | None:
     """A count, or one for each task type."""
     if isinstance(value, dict) and value:
@@ -192,7 +188,6 @@ _PAPER_FIELDS: dict[str, Check] = {
     "paper.tasks": _mapping,
     "paper.splits": _splits,
     "paper.repetitions": _count,
-    "paper.train_limit": _count_or_null,
     "paper.rates.source": _text,
     "paper.rates.base_gigabytes": _positive,
     "paper.rates.adapter_gigabytes": _positive,

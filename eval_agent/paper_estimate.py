@@ -45,7 +45,7 @@ def stages(model: PaperModel) -> list[Stage]:
 def _preparation(model: PaperModel, task: str, counts: dict, rates: dict) -> list[Stage]:
     """Expert trajectories, exploration and knowledge."""
     of_task, out = counts[task], model.out(task)
-    games = _train_games(model, of_task)
+    games = _train_games(of_task)
     replay = games * of_task["expert_steps"] * counts["replay_seconds_per_step"]
     explore = games * of_task["steps_per_episode"] / rates["steps_per_second"]
     answers = games * (1 + of_task["expert_steps"]) / rates["knowledge_answers_per_second"]
@@ -59,7 +59,7 @@ def _preparation(model: PaperModel, task: str, counts: dict, rates: dict) -> lis
 
 def _training(model: PaperModel, task: str, counts: dict, epochs: float) -> list[Stage]:
     of_task, rates, out, found = counts[task], model.settings["rates"], model.out(task), []
-    games = _train_games(model, of_task)
+    games = _train_games(of_task)
     for name, conversations in counts["conversations_per_game"].items():
         tokens = games * conversations * of_task["tokens_per_conversation"] * epochs
         finished = (out / "peft" / name / "train_results.json").exists()
@@ -68,8 +68,8 @@ def _training(model: PaperModel, task: str, counts: dict, epochs: float) -> list
     return found
 
 
-def _train_games(model: PaperModel, of_task: dict) -> int:
-    return int(os.environ.get("TRAIN_LIMIT") or model.settings["train_limit"] or of_task["train_games"])
+def _train_games(of_task: dict) -> int:
+    return int(os.environ.get("TRAIN_LIMIT") or of_task["train_games"])
 
 
 def _evaluation(task: str, runs: list[Run], counts: dict, rates: dict) -> Stage:

@@ -51,10 +51,8 @@ def _play_task(runs: list[Run], model: PaperModel, task: str) -> dict[str, str]:
 
 def _environment(model: PaperModel, task: str) -> dict[str, str]:
     """What scripts/settings.sh reads, for one task of the model."""
-    limit = os.environ.get("TRAIN_LIMIT") or model.settings["train_limit"] or ""
     return {
         **os.environ,
-        "TRAIN_LIMIT": str(limit),
         "TASK": task,
         "OUT": str(model.out(task)),
         "EXP_CONFIG": model.exp_config(task),

@@ -70,7 +70,6 @@ def laboratory(tmp_path, monkeypatch) -> Path:
         },
         "splits": ["dev", "test"],
         "repetitions": 2,
-        "train_limit": None,
         "rates": {
             "source": "made up",
             "base_gigabytes": 1,

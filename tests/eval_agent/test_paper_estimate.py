@@ -5,14 +5,14 @@ import pytest
 from eval_agent.paper_estimate import stages, to_text
 from eval_agent.paper_plan import PaperModel, Plan
 from eval_agent.report.published import Experiment, names
-from tests.eval_agent.laboratory import ROOT, change_model, write_json
+from tests.eval_agent.laboratory import ROOT, write_json
 
 
 @pytest.fixture
-def model(laboratory):
+def model(laboratory, monkeypatch):
     (laboratory / "configs" / "estimate.json").write_bytes((ROOT / "configs" / "estimate.json").read_bytes())
     write_json(laboratory / "toy.json", {"num_train_epochs": 3})
-    change_model(laboratory, train_limit=10)
+    monkeypatch.setenv("TRAIN_LIMIT", "10")
     return lambda: PaperModel.load("toy")
 
 
