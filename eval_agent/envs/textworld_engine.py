@@ -1,14 +1,23 @@
 """TextWorld's PDDL engine for one ALFWorld game at a time, without the work that nobody asks for.
 
-What takes the time of a reset is Fast Downward's translation of the game, which TextWorld does four times:
-for ``load`` and for ``reset``, each time for the state and once more, optimised, for a planner that is never
-asked. What takes the time of a step is parsing the same grammar strings again, and deep copies of values that
-never change. The replacements below give the same texts (tests/eval_agent/envs/test_textworld_engine.py).
+What takes the time of a reset is Fast Downward's translation of the game, which TextWorld does four times (for
+``load`` and for ``reset``, each time for the state and once more, optimised, for a planner that is never asked),
+and parsing the game's grammar. Here both are done once for a game and kept on disk, about 40 kB in ``wkm/games``
+of ``$XDG_CACHE_HOME`` or ``~/.cache``. What takes the time of a step is parsing the same grammar strings again,
+and deep copies of values that never change. The replacements below give the same texts
+(tests/eval_agent/envs/test_textworld_engine.py).
 """
 
 import copy
 import functools
+import hashlib
 import json
+import os
+import pickle
+import zlib
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
 
 import fast_downward
 import textworld
@@ -19,6 +28,7 @@ from textworld.envs.pddl import logic as pddl_logic
 from textworld.logic import Rule
 
 from eval_agent.errors import InputError
+from eval_agent.files import write_bytes
 
 
 def new_engine():
@@ -45,10 +55,11 @@ def read_game(game_file: str) -> dict:
 
 @functools.cache
 def _share_repeated_work() -> None:
-    translate = functools.lru_cache(maxsize=1)(fast_downward.pddl2sas)
+    translate = functools.lru_cache(maxsize=1)(_kept_on_disk(fast_downward.pddl2sas))
+    parse_grammar = functools.lru_cache(maxsize=8)(_kept_on_disk(pddl_logic._parse_and_convert))
 
     def pddl2sas(domain, problem, verbose=False, optimize=False):
-        return translate(domain, problem, verbose)
+        return translate(domain, problem)
 
     parse_text = functools.lru_cache(maxsize=4096)(textgen._parse_and_convert)
 
@@ -62,4 +73,28 @@ def _share_repeated_work() -> None:
     textgen._parse_and_convert = parse_and_convert
     textgen.copy_context = copy_context
     Rule.parse_conjunctive_query = functools.lru_cache(maxsize=4096)(Rule.parse_conjunctive_query)
-    pddl_logic._parse_and_convert = functools.lru_cache(maxsize=8)(pddl_logic._parse_and_convert)
+    pddl_logic._parse_and_convert = parse_grammar
+
+
+def _kept_on_disk(function: Callable) -> Callable:
+    """``function`` of texts, each answer computed once and from then on read from the user's cache.
+
+    Raises InputError where the cache cannot be written.
+    """
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    made_by = f"{version('textworld')}_{version('fast_downward_textworld')}"
+    folder = user_cache / "wkm" / "games" / made_by / function.__name__
+
+    @functools.wraps(function)
+    def read_or_compute(*texts, **options):
+        kept = folder / hashlib.sha256(json.dumps([texts, options]).encode()).hexdigest()
+        if not kept.exists():
+            packed = zlib.compress(pickle.dumps(function(*texts, **options)))
+            try:
+                write_bytes(kept, packed)
+            except OSError as error:
+                advice = "set XDG_CACHE_HOME to a folder that can"
+                raise InputError(f"{folder}: cannot be written ({error}): {advice}") from None
+        return pickle.loads(zlib.decompress(kept.read_bytes()))
+
+    return read_or_compute

@@ -1,9 +1,14 @@
 """The engine without its repeated work plays exactly like TextWorld's own."""
 
 import json
+import os
 import subprocess
 import sys
 
+import pytest
+
+from eval_agent.envs.process import ProcessEnv
+from eval_agent.errors import InputError
 from eval_agent.tasks import load_tasks
 
 PLAY = """
@@ -30,14 +35,34 @@ print(json.dumps(log))
 """
 
 
-def played(game: str, kind: str, goes: int) -> list:
+def played(game: str, kind: str, goes: int, cache) -> list:
     command = [sys.executable, "-c", PLAY, game, kind, str(goes)]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def test_same_texts_commands_and_facts(demo_games):
+def test_same_texts_commands_and_facts(demo_games, tmp_path):
     task = load_tasks(demo_games.task_config, "train")[0]
-    log = played(task.game_file, "ours", 15)
-    assert log == played(task.game_file, "textworld", 15)
+    log = played(task.game_file, "ours", 15, tmp_path)
     assert len({entry[0] for entry in log}) > 8
+    assert log == played(task.game_file, "textworld", 15, tmp_path)
+
+
+def test_game_kept_on_disk_plays_the_same_without_being_translated(demo_games, tmp_path):
+    task = load_tasks(demo_games.task_config, "train")[0]
+    log = played(task.game_file, "ours", 5, tmp_path)
+    kept = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    written = [path.stat().st_mtime_ns for path in kept]
+    assert len(kept) == 2  # the translation, the grammar
+    assert log == played(task.game_file, "ours", 5, tmp_path)
+    assert written == [path.stat().st_mtime_ns for path in kept]
+
+
+def test_cache_that_cannot_be_written_is_named(demo_games, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    env = ProcessEnv(demo_games.task_config["env"])
+    with pytest.raises(InputError, match="file/wkm.*set XDG_CACHE_HOME"):
+        env.reset(load_tasks(demo_games.task_config, "train")[0])
+    env.close()
