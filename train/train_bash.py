@@ -13,6 +13,7 @@ its base by
 import hashlib
 import os
 import sys
+from enum import Enum
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from the repository root
@@ -122,7 +123,9 @@ def run_settings(
         "num_train_epochs max_steps per_device_train_batch_size gradient_accumulation_steps world_size "
         "stage pref_beta fp16 bf16"
     ).split()
-    settings = {**vars(model_args), **vars(data_args), **{name: getattr(args, name) for name in names}}
+    values = {name: getattr(args, name) for name in names}
+    plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
+    settings = {**vars(model_args), **vars(data_args), **plain}
     for name in ("dataset", "dataset_dir", "overwrite_cache"):  # the data's content counts, not its name
         del settings[name]
     settings["data_sha256"] = [_sha256(path) for path in files]

@@ -122,6 +122,7 @@ def test_the_seeds_command_trains_an_adapter_that_peft_loads(base_model, data_di
         "base_model: base",
         digest,
         "| learning_rate | 0.0001 |",
+        "| lr_scheduler_type | cosine |",
         "train/train_bash.py --ddp_timeout",
     ):
         assert fact in card
