@@ -5,6 +5,7 @@ the tokens spell it (no clean-up of spaces), so that appended to the prompt it i
 """
 
 from collections.abc import Iterator
+from itertools import zip_longest
 
 import torch
 from fastchat.constants import ErrorCode
@@ -13,13 +14,15 @@ from fastchat.serve.inference import prepare_logits_processor
 from fastchat.utils import is_partial_stop
 
 from eval_agent.serve.engine import Engine, RequestError
+from eval_agent.serve.prompt_lookup import PromptLookup
 
 
 def generate_stream(engine: Engine, params: dict, stream_interval: int, seed: int | None) -> Iterator[dict]:
     """Answer a /worker_generate(_stream) request: dicts with text, usage and finish_reason, as FastChat's.
 
-    ``usage["prefilled_tokens"]`` counts the prompt's tokens that were not in the prefix cache. Requests for
-    ``echo`` or ``logprobs`` go to FastChat's own function. Raises RequestError.
+    ``usage["prefilled_tokens"]`` counts the prompt's tokens that were not in the prefix cache,
+    ``usage["passes"]`` the calls of the model. Requests for ``echo`` or ``logprobs`` go to FastChat's own
+    function. Raises RequestError.
     """
     adapter = engine.adapter_of(params.get("model"))
     ids = engine.encode_prompt(params["prompt"])
@@ -45,27 +48,46 @@ def _generate(engine, adapter, ids, params, stream_interval, seed):
 
     prefix = engine.take_prefix(adapter, ids[:-1])
     prefix.prompt_length = len(ids)
-    usage = {"prompt_tokens": len(ids), "prefilled_tokens": len(ids) - len(prefix.ids)}
-    new, finish_reason = ids[len(prefix.ids):], "length"
-    output_ids = list(ids)
+    usage = {"prompt_tokens": len(ids), "prefilled_tokens": len(ids) - len(prefix.ids), "passes": 0}
+    finish_reason, n_new = "length", 0
     try:
-        for step in range(limit):
-            token = sampler.choose(engine.extend(prefix, new), output_ids)
+        for token in _tokens(engine, prefix, ids, limit, sampler, usage):
             if token in stop_ids:
                 finish_reason = "stop"
                 break
-            output_ids.append(token)
-            new = [token]
+            n_new += 1
             if text.push(token, stops):
                 finish_reason = "stop"
                 break
-            if step % stream_interval == 0 and not any(is_partial_stop(text.text, s) for s in stops):
-                yield _output(text.text, usage, len(output_ids) - len(ids), None)
+            if (n_new - 1) % stream_interval == 0 and not any(is_partial_stop(text.text, s) for s in stops):
+                yield _output(text.text, usage, n_new, None)
     except GeneratorExit:  # the client went away; what was read is still good
-        engine.keep_prefix(prefix)
+        _keep(engine, prefix, len(ids) + n_new)
         raise
+    _keep(engine, prefix, len(ids) + n_new)
+    yield _output(text.finish(stops), usage, n_new, finish_reason)
+
+
+def _keep(engine, prefix, length):
+    prefix.crop(length)  # a pass may have read on behind the end
     engine.keep_prefix(prefix)
-    yield _output(text.finish(stops), usage, len(output_ids) - len(ids), finish_reason)
+
+
+def _tokens(engine, prefix, prompt_ids, limit, sampler, usage) -> Iterator[int]:
+    """The chosen tokens, at most ``limit``; ``prefix`` then holds all of them that were read."""
+    ids = list(prompt_ids)
+    lookup = PromptLookup(ids)
+    end = len(ids) + limit
+    while (known := len(ids)) < end:
+        new, guess = ids[len(prefix.ids):], lookup.guess(end - known - 1)
+        logits = engine.extend(prefix, new + guess, list(range(len(new) - 1, len(new) + len(guess))))
+        usage["passes"] += 1
+        for row, guessed in zip_longest(logits.split(1), guess):
+            ids.append(sampler.choose(row, ids))
+            if ids[-1] != guessed:
+                break
+        prefix.crop(len(ids) - 1)  # a wrong guess and what stands behind it
+        yield from ids[known:]
 
 
 def _output(text, usage, n_new, finish_reason):
