@@ -47,6 +47,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--output_dir", default="outputs")
     parser.add_argument("--override", action="store_true", help="play the tasks again that have a result")
     parser.add_argument("--limit", type=positive, help="so many tasks, evenly of each type")
+    parser.add_argument("--seed", type=int, default=1, help="of sampled text (temperature above 0); default: 1")
     parser.add_argument("--num_workers", type=positive, default=1, help="episodes played side by side")
     parser.add_argument("--part_num", type=positive, default=1, help="split the tasks over so many machines")
     parser.add_argument("--part_idx", type=int, default=0, help="this machine's part, from 0")
@@ -103,6 +104,7 @@ def make_evaluation(args: argparse.Namespace) -> Evaluation:
         world_model_name=args.world_model_name or method.world_model,
         split=args.split,
         folder=Path(args.output_dir) / agent_model_name / experiment / canonical_split(args.split),
+        seed=args.seed,
     )
 
 

@@ -41,6 +41,7 @@ class Evaluation:
     world_model_name: str | None  # None where the method has no world model
     split: str
     folder: Path
+    seed: int  # of what is sampled: the same seed draws the same text after the same prompt
 
     def settings(self) -> dict:
         """What has to be the same for results to share a folder: all but where the models are served."""
@@ -52,12 +53,19 @@ class Evaluation:
             "agent_model_name": self.agent_model_name,
             "world_model_name": self.world_model_name,
             "split": canonical_split(self.split),
+            **({"seed": self.seed} if self._samples() else {}),
             "method": self.method.conduct(),
             "model_config": _that_matters(self.model_config),
             "world_model_config": _that_matters(self.world_model_config) if self.world_model_name else None,
             "task_config": {name: section for name, section in config.items() if name not in unused},
             "instructions": self.texts(),
         }
+
+    def _samples(self) -> bool:
+        temperatures = [self.method.agent_temperature(self.task_config)]
+        if self.world_model_name is not None:
+            temperatures.append(self.task_config["world_model"]["temperature"])
+        return max(temperatures) > 0
 
     def texts(self) -> dict[str, str]:
         """Instructions and what else the method takes from text files. Raises InputError for a missing one."""
@@ -188,7 +196,7 @@ class _Models(threading.local):
         config, method, texts = evaluation.task_config, evaluation.method, evaluation.texts()
         task_knowledge = texts.get("task_knowledge")
         self.agent = Agent(
-            load_agent(evaluation.model_config, evaluation.agent_model_name), texts["agent"],
+            load_agent(evaluation.model_config, evaluation.agent_model_name, evaluation.seed), texts["agent"],
             method.agent_temperature(config), config["agent"]["max_new_tokens"],
             one_line(task_knowledge) if task_knowledge else None, method.action_path,
             method.trials, texts.get("reflection"),
@@ -197,8 +205,8 @@ class _Models(threading.local):
         if evaluation.world_model_name is not None:
             side = config["world_model"]
             self.world_model = WorldModel(
-                load_agent(evaluation.world_model_config, evaluation.world_model_name), texts["world_model"],
-                side["temperature"], side["max_task_tokens"], side["max_state_tokens"],
+                load_agent(evaluation.world_model_config, evaluation.world_model_name, evaluation.seed),
+                texts["world_model"], side["temperature"], side["max_task_tokens"], side["max_state_tokens"],
                 method.task_knowledge == "world_model", _planner(config["planner"], state_base),
                 method.state_knowledge == "context",
             )

@@ -208,7 +208,7 @@ class Plan:
         encoder = method.overrides.get("state_base.encoder")
         flags = {
             "--method": row.method, "--exp_config": exp_config, "--exp_name": exp_name, "--split": split,
-            "--output_dir": out, "--num_workers": self.workers, "--agent_config": self.model.name,
+            "--output_dir": out, "--num_workers": self.workers, "--seed": k, "--agent_config": self.model.name,
             **variant_flags,
         }  # fmt: skip
         if row.strong:

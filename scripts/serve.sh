@@ -28,7 +28,7 @@ start() {
         [ "$DEVICE" != cuda ] || [ "$SERVE_WORKERS" = 1 ] || export CUDA_VISIBLE_DEVICES=$worker
         python -m eval_agent.serve.model_worker --host 127.0.0.1 --port $port --controller-address \
             http://localhost:21001 --worker-address http://localhost:$port "${models[@]}" \
-            --device "$DEVICE" > "$OUT/logs/worker$worker.out" 2>&1 &
+            --device "$DEVICE" --answer-cache 200000 > "$OUT/logs/worker$worker.out" 2>&1 &
         echo $! >> "$pids"
     done
     wait_until_served "$@"

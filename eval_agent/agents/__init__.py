@@ -12,8 +12,8 @@ __all__ = [
 _AGENTS = {"FastChatAgent": FastChatAgent, "OpenAIAgent": OpenAIAgent}
 
 
-def load_agent(agent_config: dict, model_name: str | None) -> LMAgent:
-    """The agent of a model configuration; ``model_name`` goes before the configuration's own.
+def load_agent(agent_config: dict, model_name: str | None, seed: int | None = None) -> LMAgent:
+    """The agent of a model configuration; ``model_name`` goes before the configuration's own. It samples by ``seed``.
 
     Raises InputError for an unknown class, template or field, and where no model name is given.
     """
@@ -25,6 +25,6 @@ def load_agent(agent_config: dict, model_name: str | None) -> LMAgent:
     if not config["model_name"]:
         raise InputError('no model name: give one on the command line or as config field "model_name"')
     try:
-        return _AGENTS[agent_class](**config)
+        return _AGENTS[agent_class](**config, seed=seed)
     except TypeError as error:
         raise InputError(f'{agent_class}: field "config": {error}') from None

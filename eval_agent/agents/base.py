@@ -1,5 +1,6 @@
 """What the episode loop asks of a language model, whoever serves it."""
 
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,11 @@ class ModelError(Exception):
 
 class ContextOverflow(ModelError):
     """The prompt does not fit the model's context length."""
+
+
+def draw_seed(seed: int, prompt: str) -> int:
+    """The seed of one sampled answer (31 bits): the run's ``seed`` alone would draw alike at every step."""
+    return zlib.crc32(f"{seed}\n{prompt}".encode()) >> 1
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,8 @@ class CandidateScore:
 class LMAgent(ABC):
     """A language model behind chat messages ``[{"role": "user" | "assistant", "content": str}, ...]``.
 
-    A last assistant message is an unfinished reply: it is continued.
+    A last assistant message is an unfinished reply: it is continued. An agent made with a ``seed`` samples the
+    same text each time for the same messages, where its server lets it.
     """
 
     scores_whole_strings = True  # else ``logprob`` is that of the first token

@@ -7,7 +7,7 @@ import tenacity
 from fastchat.constants import ErrorCode
 
 from eval_agent.agents import stock_worker
-from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
+from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
 from eval_agent.errors import InputError
 from train.chat_templates import get_template
 
@@ -22,11 +22,15 @@ class FastChatAgent(LMAgent):
     """One served model. It stays with the worker that it was given, whose cache knows the dialogue.
 
     Not for use by several threads at once. A worker of eval_agent.serve scores candidates in one call, a
-    stock FastChat worker through ``echo`` and ``logprobs``.
+    stock FastChat worker through ``echo`` and ``logprobs``, and samples without regard to ``seed``.
     """
 
-    def __init__(self, model_name: str, controller_address: str, template: str, retry_seconds: float = 120):
+    def __init__(
+        self, model_name: str, controller_address: str, template: str, retry_seconds: float = 120,
+        seed: int | None = None,
+    ):
         self.model_name = model_name
+        self.seed = seed
         self.controller = controller_address.rstrip("/")
         self.template = get_template(template)
         self._session = requests.Session()
@@ -52,6 +56,8 @@ class FastChatAgent(LMAgent):
             "stop_token_ids": list(self.template.stop_token_ids),
             "echo": False,
         }
+        if self.seed is not None and temperature > 0:
+            request["seed"] = draw_seed(self.seed, request["prompt"])
         begun = messages[-1]["content"] if messages[-1]["role"] == "assistant" else ""
         return self._retry(self._generate, request, begun)
 

@@ -1,12 +1,13 @@
 """A model behind an OpenAI-compatible endpoint: completions with log-probabilities (vLLM's), or chat alone."""
 
+import json
 import os
 from collections.abc import Sequence
 
 import tenacity
 from openai import NotFoundError, OpenAI, OpenAIError
 
-from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
+from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
 from eval_agent.errors import InputError
 from eval_agent.openai_errors import full_context, may_pass, reason
 from train.chat_templates import get_template
@@ -27,9 +28,9 @@ class OpenAIAgent(LMAgent):
 
     def __init__(
         self, model_name: str, api_base: str, template: str | None, top_logprobs: int = 20,
-        timeout: float = 600,
+        timeout: float = 600, seed: int | None = None,
     ):
-        self.model_name, self.api_base = model_name, api_base
+        self.model_name, self.api_base, self.seed = model_name, api_base, seed
         self.template = get_template(template) if template is not None else None
         self.top_logprobs = top_logprobs
         key = os.environ.get("OPENAI_API_KEY", "EMPTY")
@@ -44,10 +45,12 @@ class OpenAIAgent(LMAgent):
     def generate(
         self, messages: list[dict], *, stop: Sequence[str] = (), temperature: float, max_new_tokens: int
     ) -> str:
+        sampling: dict = {"temperature": temperature, "max_tokens": max_new_tokens}
+        if self.seed is not None and temperature > 0:
+            sampling["seed"] = draw_seed(self.seed, json.dumps(messages))
         if self.template is None:
-            return self._chat(messages, list(stop), temperature=temperature, max_tokens=max_new_tokens)
-        stop = [self.template.stop, *stop]
-        return self._complete(messages, stop=stop, temperature=temperature, max_tokens=max_new_tokens).text
+            return self._chat(messages, list(stop), **sampling)
+        return self._complete(messages, stop=[self.template.stop, *stop], **sampling).text
 
     def score(self, messages: list[dict], candidates: Sequence[str]) -> list[CandidateScore]:
         """First-token scores; ``logprob`` repeats them. See the class for what is not known."""

@@ -6,7 +6,7 @@
         --port 21020 --worker-address http://localhost:21020
 
 Flags, HTTP routes and the protocol with the controller are FastChat's; added are POST
-/worker_score_candidates and --prefix-cache-mb.
+/worker_score_candidates, a request's "seed", --prefix-cache-mb and --answer-cache.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 # FastChat writes model_worker_*.log into the working folder otherwise; the same lines go to stderr anyway
 os.environ.setdefault("LOGDIR", "")
@@ -41,6 +42,7 @@ from fastchat.serve.model_worker import ModelWorker, worker_id
 from fastchat.utils import str_to_torch_dtype
 
 from eval_agent.errors import InputError, exit_on_input_error
+from eval_agent.serve.answers import Answers, repeatable
 from eval_agent.serve.embedding import embed
 from eval_agent.serve.engine import Engine, RequestError
 from eval_agent.serve.generation import generate_stream
@@ -75,6 +77,7 @@ class AdapterWorker(ModelWorker):
         self.engine = Engine(
             self.model, self.tokenizer, adapters, self.context_len, args.prefix_cache_mb * 2**20
         )
+        self.answers = Answers(args.answer_cache)
         self.device = args.device
         self.stream_interval = args.stream_interval
         self.embed_in_truncate = args.embed_in_truncate
@@ -82,7 +85,9 @@ class AdapterWorker(ModelWorker):
         self.generate_stream_func = self._generate_stream
 
     def _generate_stream(self, model, tokenizer, params, device, context_len, stream_interval):
-        return generate_stream(self.engine, params, stream_interval, params.get("seed", self.seed))
+        params = {"seed": self.seed, **params}
+        compute = partial(generate_stream, self.engine, params, stream_interval, params["seed"])
+        return self.answers.stream("generate", params, compute) if repeatable(params) else compute()
 
     def generate_stream_gate(self, params):
         try:
@@ -97,8 +102,14 @@ class AdapterWorker(ModelWorker):
     def score_gate(self, params: dict) -> dict:
         """Answer /worker_score_candidates: {"model", "prompt", "candidates"} -> {"scores", "usage", ...}."""
         self.call_ct += 1
-        arguments = (params.get("model"), params.get("prompt"), params.get("candidates"))
-        return {"text": "", "error_code": 0, **_answer(score_candidates, self.engine, *arguments)}
+        return {"text": "", "error_code": 0, **_answer(self._score, params)}
+
+    def _score(self, params):
+        def compute():
+            yield score_candidates(self.engine, params.get("model"), params.get("prompt"), params.get("candidates"))
+
+        *_, answer = self.answers.stream("score", params, compute)
+        return answer
 
 
 def _answer(function, *arguments) -> dict:
@@ -194,6 +205,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--prefix-cache-mb", type=int, default=2048, help="Memory for states of prompts seen before."
+    )
+    parser.add_argument(
+        "--answer-cache", type=int, default=0,
+        help="So many answers are kept for requests that come again: greedy, with a seed, scores (about 1 kB each).",
     )
     return parser
 

@@ -96,6 +96,18 @@ def test_planning_with_the_world_model(run, capsys):
     assert f"results in {run.folder('wkm') / 'train'}" in capsys.readouterr().out
 
 
+def test_a_seed_repeats_a_run_that_samples(run, capsys):
+    for name, seed in (("one", "1"), ("again", "1"), ("two", "2")):
+        assert run(*WKM, "--split", "train", "--exp_name", name, "--seed", seed) == 0
+    one, again, two = ([result["conversations"] for result in episodes(run.folder(name) / "train").values()]
+                       for name in ("one", "again", "two"))
+    assert one == again and all(first != second for first, second in zip(one, two))
+    with pytest.raises(SystemExit):
+        run(*WKM, "--split", "train", "--exp_name", "two")
+    assert "seed: 2 there, 1 now" in capsys.readouterr().err
+    assert run("--split", "dev", "--seed", "1") == run("--split", "dev", "--seed", "2") == 0  # greedy: no matter
+
+
 def test_a_stock_fastchat_worker_serves_the_same_evaluation(run):
     assert run(*WKM, "--split", "dev", "--agent_model_name", "stock_agent") == 0
     result, = episodes(run.path / "out" / "stock_agent" / "demo_eval" / "dev").values()

@@ -40,7 +40,7 @@ def test_a_run_s_folder_and_flags_are_the_contract_s(laboratory):
     assert run.served == ("agent_model", "world_model") and len(run.games) == 4
     flags = " ".join(run.arguments)
     assert "--method wkm --exp_config sciworld_toy --exp_name wkm_gamma0.3_run2 --split dev" in flags
-    assert "--agent_config toy --gamma 0.3 --state_base out/sciworld/state_base" in flags
+    assert "--seed 2 --agent_config toy --gamma 0.3 --state_base out/sciworld/state_base" in flags
 
 
 def test_the_task_s_own_gamma_is_the_wkm_s_run(laboratory):

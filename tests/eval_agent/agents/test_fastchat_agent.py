@@ -6,6 +6,7 @@ import time
 import pytest
 
 from eval_agent.agents import ContextOverflow, FastChatAgent, ModelError, load_agent
+from eval_agent.agents.base import draw_seed
 from eval_agent.errors import InputError
 from eval_agent.files import read_json
 from tests.eval_agent.serving import ROOT, WORKER, free_port
@@ -19,9 +20,9 @@ OPENED = [*MESSAGES, {"role": "assistant", "content": "Thought: I need to find a
 VERBS = [" go", " go to cabinet 3", " take", " examine", " toggle", " put", "\nObservation"]
 
 
-def make_agent(served, model_name, **config) -> FastChatAgent:
+def make_agent(served, model_name, seed=None, **config) -> FastChatAgent:
     config = {"controller_address": served.controller, "template": "mistral", "retry_seconds": 20, **config}
-    return load_agent({"agent_class": "FastChatAgent", "config": config}, model_name)
+    return load_agent({"agent_class": "FastChatAgent", "config": config}, model_name, seed)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,15 @@ def test_text_is_the_same_through_the_stock_worker(ours, stock, messages, stop):
     cut = mine[: mine.index(stop)]
     assert ours.generate(messages, stop=[stop], temperature=0.0, max_new_tokens=16) == cut
     assert stock.generate(messages, stop=[stop], temperature=0.0, max_new_tokens=16) == cut
+
+
+def test_a_seed_repeats_samples_and_draws_anew_for_each_prompt(served):
+    settings = {"temperature": 1.0, "max_new_tokens": 16}
+    one, same, other = (make_agent(served, "base", seed=seed) for seed in (1, 1, 2))
+    text = one.generate(MESSAGES, **settings)
+    assert same.generate(MESSAGES, **settings) == text != other.generate(MESSAGES, **settings)
+    assert make_agent(served, "base").generate(MESSAGES, **settings) != text
+    assert draw_seed(1, "[INST] a") != draw_seed(1, "[INST] b") != draw_seed(2, "[INST] b")
 
 
 def test_a_long_dialogue_overflows_on_either_worker(ours, stock):

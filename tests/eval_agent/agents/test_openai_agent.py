@@ -25,9 +25,11 @@ VERBS = [" go", " find", " hold", " put", " take", " open"]
 
 class Handler(JsonHandler):
     model = tokenizer = None
+    seeds: list = []
 
     def do_POST(self):
         request = self.read()
+        self.seeds.append(request.get("seed"))
         if request["model"] != "base":
             return self.reply(404, {"error": {"message": f"The model {request['model']} does not exist."}})
         ids = self.tokenizer(request["prompt"]).input_ids
@@ -77,6 +79,16 @@ def test_a_verb_that_is_not_among_the_most_probable_gets_the_least_of_them(api_b
     assert any(a.first_token_logprob > b.first_token_logprob for a, b in zip(few, everything))
     unknown = [score for score, known in zip(few, everything) if score.first_token_logprob > known.first_token_logprob]
     assert len({score.first_token for score in unknown}) == 1  # they tie
+
+
+def test_the_server_gets_a_seed_for_each_prompt_that_it_samples_for(api_base):
+    agent = load_agent({"agent_class": "OpenAIAgent", "config": {"api_base": api_base, "template": "mistral"}},
+                       "base", seed=1)
+    Handler.seeds.clear()
+    for messages, temperature in ((MESSAGES, 0.5), (MESSAGES, 0.5), (MESSAGES[:1], 0.5), (MESSAGES, 0.0)):
+        agent.generate(messages, temperature=temperature, max_new_tokens=1)
+    first, again, other, greedy = Handler.seeds
+    assert first == again != other and None not in (first, other) and greedy is None
 
 
 def test_what_goes_wrong_is_told(api_base):
