@@ -2,15 +2,16 @@
 
     OUT=outputs/tiny/alfworld EXP_CONFIG=alfworld_tiny bash scripts/explain_alfworld.sh
 
-Prints four tables: games by whether task knowledge named a kind of place where the wanted object was (as any of the
-runs found it); how many states the world model wrote word for word as the rules would; how often the planner overruled
+Prints five tables: games by whether task knowledge named a kind of place where the wanted object was (as any of the
+runs found it); how often naming the room's kind of place with the most such objects in the expert trajectories would
+have been right; how many states the world model wrote word for word as the rules would; how often the planner overruled
 the agent directly after a failed action and else; and on the triplets, how often the most frequent next verb of the N
 nearest is the expert's, a fifth of the trajectories against the others.
 """
 
 import argparse
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -22,7 +23,7 @@ from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_json, write_json
 from eval_agent.knowledge import rules
 from eval_agent.knowledge.encoders import load_encoder
-from eval_agent.knowledge.household import parse_goal, type_of
+from eval_agent.knowledge.household import listed, parse_goal, type_of
 from eval_agent.knowledge.state_base import FIRST_PRE_ACTION, StateBase, build_cache
 from eval_agent.report.decisions import overruled, planned
 from eval_agent.report.paper_table import grid
@@ -48,7 +49,8 @@ def played(out: Path, exp_config: str) -> dict[str, dict[str, dict]]:
 
 def history_of(episode: dict) -> tuple[str, list[tuple[str, str]]]:
     """The task as the agent read it, and its (action, observation) pairs."""
-    task, *turns = [turn["value"] for turn in task_turns(episode, episode["meta"]["task_id"])]
+    name = episode["meta"]["task_id"] if "meta" in episode else episode["id"]  # the latter in training data
+    task, *turns = [turn["value"] for turn in task_turns(episode, name)]
     pairs = zip(turns[::2], turns[1::2])
     return task, [(action_of(reply) or "", seen.removeprefix(OBSERVATION)) for reply, seen in pairs]
 
@@ -68,6 +70,26 @@ def named_place(episode: dict) -> str | None:
     """The kind of place that task knowledge sends the agent to for the object."""
     told = re.search(r"first look for an? .+? at the (\w+)", history_of(episode)[0])
     return told and told[1]
+
+
+def usual_place(task: str, found: dict[str, Counter]) -> str | None:
+    """The kind of place in the task's room with the most of the wanted objects by ``found``: object -> places."""
+    in_room = dict.fromkeys(map(type_of, listed(task)))
+    return max(in_room, key=lambda place: found[parse_goal(task).object][place], default=None)
+
+
+def naming_table(runs: dict[str, dict[str, dict]], experts: list[dict]) -> str:
+    found: defaultdict[str, Counter] = defaultdict(Counter)
+    for expert in experts:
+        found[parse_goal(history_of(expert)[0]).object].update(places_of_the_object([expert]))
+    games = set.intersection(*map(set, runs.values()))
+    right: Counter = Counter()
+    for game in games:
+        places = places_of_the_object([run[game] for run in runs.values()])
+        right["the world model"] += named_place(runs["w_task"][game]) in places
+        right["the usual place in expert trajectories"] += usual_place(
+            history_of(runs["w_task"][game])[0], found) in places
+    return grid(["named by", "games", "right"], [[name, len(games), n] for name, n in right.items()])
 
 
 def task_knowledge_table(runs: dict[str, dict[str, dict]]) -> str:
@@ -148,8 +170,9 @@ def main() -> None:
     args = parser.parse_args()
     runs = played(args.out, args.exp_config)
     wkm = runs["wkm"]
-    tables = task_knowledge_table(runs), state_knowledge_table(wkm), overruled_table(wkm), neighbours_table(args.out)
-    print(*tables, sep="\n\n")
+    named = naming_table(runs, read_json(args.out / "expert.json"))
+    tables = state_knowledge_table(wkm), overruled_table(wkm), neighbours_table(args.out)
+    print(task_knowledge_table(runs), named, *tables, sep="\n\n")
 
 
 if __name__ == "__main__":

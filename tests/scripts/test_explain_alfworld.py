@@ -32,6 +32,13 @@ def test_task_knowledge_that_names_another_place_counts_as_wrong():
     assert "| right |" not in text
 
 
+def test_the_usual_place_is_one_of_the_room():
+    experts = [{**episode([(f"take mug 1 from {place}", "You pick up the mug 1.")]), "id": "x"}
+               for place in ("sinkbasin 1", "sinkbasin 1", "shelf 2", "desk 1", "shelf 1")]
+    text = explain.naming_table({"w_task": {"game": episode(FAILED, KNOWN)}}, experts)
+    assert "| the world model | 1 | 0 |" in text and "| the usual place in expert trajectories | 1 | 1 |" in text
+
+
 def test_states_are_compared_with_the_rules_before_and_after_a_failed_action():
     states = [(1, "State Knowledge: I do not know."), (2, rules.state_knowledge(TASK, FAILED[:2]))]
     text = explain.state_knowledge_table({"game": episode(FAILED, KNOWN, states)})
