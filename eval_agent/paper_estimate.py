@@ -13,7 +13,7 @@ from pathlib import Path
 
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_json
-from eval_agent.paper_plan import PaperModel, Plan, Run
+from eval_agent.paper_plan import UNIFIED, PaperModel, Plan, Run
 from eval_agent.report.published import Experiment, names
 
 COUNTS = Path("configs/estimate.json")
@@ -58,9 +58,12 @@ def _preparation(model: PaperModel, task: str, counts: dict, rates: dict) -> lis
 
 
 def _training(model: PaperModel, task: str, counts: dict, epochs: float) -> list[Stage]:
+    """Every adapter; of the unified world model the part that is this task's data."""
     of_task, rates, out, found = counts[task], model.settings["rates"], model.out(task), []
     games = _train_games(of_task)
     for name, conversations in counts["conversations_per_game"].items():
+        if name == UNIFIED and not model.shares_base:
+            continue
         tokens = games * conversations * of_task["tokens_per_conversation"] * epochs
         finished = (out / "peft" / name / "train_results.json").exists()
         seconds = tokens / rates["train_tokens_per_second"]

@@ -96,6 +96,11 @@ class PaperModel:
         own = entry.get("base_model") if isinstance(entry, dict) else None
         return own or self.settings["base_model"]
 
+    @property
+    def shares_base(self) -> bool:
+        """Whether all tasks have one base model, as a unified world model needs."""
+        return len({self.base_model(task) for task in self.tasks}) == 1
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -193,8 +198,7 @@ class Plan:
         """What the model lacks for a row, in words."""
         if row.strong and not self.model.strong:
             return f'{self.model.name} names no "strong" agent'
-        bases = {self.model.base_model(task) for task in self.model.tasks}
-        if load_method(row.method).world_model == UNIFIED and len(bases) > 1:
+        if load_method(row.method).world_model == UNIFIED and not self.model.shares_base:
             return f"the tasks of {self.model.name} have different base models"
         return None
 

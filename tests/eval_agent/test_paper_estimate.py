@@ -5,7 +5,7 @@ import pytest
 from eval_agent.paper_estimate import stages, to_text
 from eval_agent.paper_plan import PaperModel, Plan
 from eval_agent.report.published import Experiment, names
-from tests.eval_agent.laboratory import ROOT, write_json
+from tests.eval_agent.laboratory import ROOT, change_model, write_json
 
 
 @pytest.fixture
@@ -24,6 +24,15 @@ def test_training_is_reckoned_from_tokens_and_the_limit_on_train_games(model):
     training = by_name(model)["sciworld: training of merge"]
     assert training.seconds == pytest.approx(10 * 2 * 2000 * 3 / 100)  # games, both roles, tokens, epochs, rate
     assert (training.gigabytes, training.finished) == (0.5, False)
+
+
+def test_a_unified_world_model_is_reckoned_once_and_only_where_the_tasks_share_a_base(model, laboratory):
+    assert not any("unified" in name for name in by_name(model))
+    change_model(laboratory, tasks={"alfworld": "alfworld_toy", "sciworld": "sciworld_toy"})
+    found = by_name(model)
+    for task in ("alfworld", "sciworld"):  # each task's data once, as its own world model's
+        share = found[f"{task}: training of unified_world_model"].seconds
+        assert share == found[f"{task}: training of world_model"].seconds
 
 
 def test_what_exists_counts_nothing_in_the_sum(model, laboratory):
