@@ -200,7 +200,7 @@ def _curve(axis, table: Measured, column: str, own: float | None, style: dict) -
         )
     for line in table.references:
         level = table.cells[line.label, column].measured
-        if level:
+        if level and line.row.gamma is None:  # else it is a point of the curve
             axis.axhline(
                 level.mean,
                 color=style["color"],

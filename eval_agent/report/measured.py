@@ -56,8 +56,9 @@ class Measured:
     @property
     def references(self) -> list[Line]:
         """The lines that the others are compared with: of each of the experiment's references the first."""
-        first = {line.row.method: line for line in reversed(self.lines) if line.here}
-        return [first[method] for method in self.experiment.references if method in first]
+        here = [line for line in self.lines if line.here]
+        found = [[line for line in here if line.row.is_called(name)] for name in self.experiment.references]
+        return [lines[0] for lines in found if lines]
 
 
 def measure(

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 
 from eval_agent.report.measured import Cell, Line, Measured
-from eval_agent.report.published import split_column
+from eval_agent.report.published import Row, split_column
 from eval_agent.report.repeated import Estimate, Gain
 from eval_agent.report.rows import SPLITS, TITLES
 
@@ -195,7 +195,7 @@ def to_csv(table: Measured) -> str:
     ]
     for reference in table.references:
         head += [
-            f"difference_from_{reference.row.method}{end}"
+            f"difference_from_{_csv_name(reference.row)}{end}"
             for end in ("", "_low", "_high", "_games", "_up", "_down")
         ]
 
@@ -254,10 +254,14 @@ def to_csv_by_type(table: Measured) -> str:
                         kind,
                         *_fields(estimate),
                         *_gain_fields(gain),
-                        table.references[0].row.method if gain else None,
+                        _csv_name(table.references[0].row) if gain else None,
                     ]
 
     return _csv(head, lines)
+
+
+def _csv_name(reference: Row) -> str:
+    return reference.method if reference.gamma is None else f"{reference.method}_gamma{reference.gamma:g}"
 
 
 def _fields(estimate: Estimate | None) -> list[float | None]:

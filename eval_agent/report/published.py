@@ -30,10 +30,14 @@ class Row:
     def key(self) -> str:
         return f"{self.label} (strong agent)" if self.strong else self.label
 
+    def is_called(self, reference: str) -> bool:
+        """Whether a table's reference, a method or a label, means this row."""
+        return reference in (self.method, self.label)
+
 
 @dataclass(frozen=True)
 class Experiment:
-    """One table or figure. ``columns`` are "task/split"; with ``references`` the others are compared."""
+    """One table or figure. ``columns`` are "task/split"; the others are compared with the rows ``references`` names."""
 
     name: str
     title: str
@@ -72,6 +76,9 @@ class Experiment:
                         f'{path}: row "{row.label}", {backbone}: {len(numbers)} numbers for '
                         f"{len(self.columns)} columns"
                     )
+        for reference in self.references:
+            if not any(row.is_called(reference) for row in self.rows):
+                raise InputError(f'{path}: reference "{reference}" is no row\'s method or label')
 
     def published(self, row: Row, backbone: str, column: str) -> float | None:
         numbers = row.published.get(backbone)

@@ -145,6 +145,8 @@ def test_the_gamma_curve_is_drawn_and_a_table_without_results_is_all_missing(lab
         if (row["row"], row["task"], row["split"]) == ("γ = 0.7", "sciworld", "dev")
     ]
     assert (row["mean"], row["published"]) == ("100.0", "")  # the task's own gamma: the WKM's run
+    assert (row["difference_from_sft"], row["difference_from_wkm_gamma1"]) == ("75.0", "50.0")
+    assert "## Difference from γ = 1\n" in written(laboratory, "table7.md")
 
 
 def test_a_dry_run_starts_and_writes_nothing(laboratory, capsys):

@@ -85,6 +85,7 @@ def test_a_benchmark_s_published_measures_are_gathered_from_the_tables():
             {"rows": [{"label": "x", "method": "wkm", "published": {"GPT-4": [1]}}]},
             "GPT-4: 1 numbers for 5 columns",
         ),
+        ({"references": ["sft", "γ = 2"]}, 'reference "γ = 2" is no row\'s method or label'),
         ({"rows": [{"label": "x"}]}, "not an experiment of the paper .*method"),
     ],
 )
