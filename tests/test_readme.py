@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text() + "".join(path.read_text() for path in ROOT.glob("configs/*/README.md"))
+OTHERS = [*ROOT.glob("configs/*/README.md"), *ROOT.glob("data/results/*/README.md")]
+README = "".join(path.read_text() for path in [ROOT / "README.md", *OTHERS])
 BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
 # `python x.py ...`, `python -m x ...`, and `accelerate launch ... x.py ...`
 PROGRAMS = {
