@@ -11,8 +11,6 @@ from eval_agent.files import read_json
 from eval_agent.knowledge.state_base import RULES
 from eval_agent.tasks.base import Task
 
-SCORES = ("first_token", "whole")
-
 
 def load_task_config(name: str, folder: str | Path) -> dict:
     """The task config ``name`` (see :func:`find_config`), checked.
@@ -134,6 +132,10 @@ def _positive(value: Any) -> str | None:
     return None if _is_number(value) and value > 0 else "a number above 0"
 
 
+def _bool(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
 def _share(value: Any) -> str | None:
     return None if _is_number(value) and 0 <= value <= 1 else "a number from 0 to 1"
 
@@ -161,6 +163,7 @@ _TASK_FIELDS: dict[str, Check] = {
     "env": _mapping,
     "env.env_class": _text,
     "env.max_steps": _counts,
+    "env.lower_case_actions": _bool,
     "agent.instruction": _text,
     "agent.temperature": _temperature,
     "agent.temperature_with_knowledge": _temperature,
@@ -172,7 +175,6 @@ _TASK_FIELDS: dict[str, Check] = {
     "planner.gamma": _share,
     "planner.n_neighbours": _count,
     "planner.pre_action_rule": _one_of(RULES),
-    "planner.score": _one_of(SCORES),
     "planner.verbs": _verbs,
     "state_base.path": _text,
     "state_base.encoder": _text,

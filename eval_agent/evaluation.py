@@ -16,7 +16,7 @@ from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.records import one_line
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
-from eval_agent.loop import Agent, Planner, WorldModel, run_episode
+from eval_agent.loop import Agent, Crashed, Planner, WorldModel, run_episode
 from eval_agent.methods import Method
 from eval_agent.report.summary import summarize, summarize_by_type
 from eval_agent.results import RUN, SUMMARY, check_run, clear_run, episode_path, is_finished, read_episodes
@@ -129,16 +129,14 @@ class Evaluation:
         world_model.generate(_HELLO, temperature=0, max_new_tokens=1)
         if not self.method.plans:
             return
-        planner = self.task_config["planner"]
-        if planner["score"] == "whole" and not agent.scores_whole_strings:
-            raise InputError(f'planner.score is "whole", but {type(agent).__name__} scores first tokens only')
+        verbs = self.task_config["planner"]["verbs"]
         opened = {"role": "assistant", "content": f"Thought: Hello.\n{ACTION}"}
-        scores = agent.score([*_HELLO, opened], [f" {verb}" for verb in planner["verbs"]])
-        shared = _sharing_first_token(planner["verbs"], scores)
-        if shared and planner["score"] == "first_token":
+        scores = agent.score([*_HELLO, opened], [f" {verb}" for verb in verbs])
+        shared = _sharing_first_token(verbs, scores)
+        if shared:
             groups = "; ".join(", ".join(group) for group in shared)
-            print(f"note: verbs that begin with the same token have the same p_agent: {groups} "
-                  '(planner.score "whole" tells them apart)')
+            way = "by their whole strings" if agent.scores_whole_strings else "evenly: this endpoint scores first tokens only"
+            print(f"note: verbs that begin with the same token share its p_agent, {way}: {groups}")
 
     def _play(self, pending: list[Task], limits: dict[Task, int], models: "_Models", num_workers: int,
               total: int) -> None:
@@ -146,8 +144,13 @@ class Evaluation:
         split, env_config = canonical_split(self.split), self.task_config["env"]
 
         def play(env: ProcessEnv, task: Task) -> dict:
-            result = run_episode(env, task, split, models.agent, models.world_model, limits[task])
-            write_json(episode_path(self.folder, task.task_id), result)
+            path = episode_path(self.folder, task.task_id)
+            try:
+                result = run_episode(env, task, split, models.agent, models.world_model, limits[task])
+            except Crashed as crash:  # the running episodes end first, then the run does
+                write_json(path, crash.result)
+                raise crash.__cause__
+            write_json(path, result)
             return result["meta"]
 
         won = failures_in_a_row = 0
@@ -198,8 +201,9 @@ class _Models(threading.local):
         self.agent = Agent(
             load_agent(evaluation.model_config, evaluation.agent_model_name, evaluation.seed), texts["agent"],
             method.agent_temperature(config), config["agent"]["max_new_tokens"],
-            one_line(task_knowledge) if task_knowledge else None, method.action_path,
-            method.trials, texts.get("reflection"),
+            task_knowledge=one_line(task_knowledge) if task_knowledge else None,
+            lower_case_actions=config["env"]["lower_case_actions"], action_path=method.action_path,
+            trials=method.trials, reflection=texts.get("reflection"),
         )
         self.world_model = None
         if evaluation.world_model_name is not None:
@@ -215,5 +219,4 @@ class _Models(threading.local):
 def _planner(settings: dict, state_base: StateBase | None) -> Planner | None:
     if state_base is None:
         return None
-    gamma, n_neighbours, verbs = (settings[name] for name in ("gamma", "n_neighbours", "verbs"))
-    return Planner(state_base, gamma, n_neighbours, verbs, settings["score"] == "whole")
+    return Planner(state_base, settings["gamma"], settings["n_neighbours"], settings["verbs"])

@@ -6,14 +6,16 @@ ablation "explicit state".
 """
 
 import time
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-from eval_agent.agents.base import ContextOverflow, LMAgent
+from eval_agent.agents.base import ContextOverflow, LMAgent, ModelError
 from eval_agent.dialogues import action_path, sharegpt, shown
-from eval_agent.envs import BaseEnv, with_restarts
+from eval_agent.envs import BaseEnv, EnvError, with_restarts
+from eval_agent.errors import InputError
 from eval_agent.knowledge import planner
 from eval_agent.knowledge.state_base import FIRST_PRE_ACTION, StateBase
 from eval_agent.reflection import reflect
@@ -24,6 +26,16 @@ NO_ACTION = 'No action found. Answer in the form "Thought: your reasoning", new 
 REFLECTION = "Reflection on your earlier trial: "
 # a model that plays on alone would write the observation itself
 _AFTER_ACTION = "\nObservation"
+# what may befall an episode without a fault in this program: it is tried again by the next run
+_TECHNICAL = (ModelError, EnvError, InputError)
+
+
+class Crashed(Exception):
+    """A fault of this program ended the episode; ``result`` is what its file holds, the traceback with it."""
+
+    def __init__(self, result: dict):
+        super().__init__(result["meta"]["task_id"])
+        self.result = result
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,7 @@ class Agent:
     temperature: float
     max_new_tokens: int
     task_knowledge: str | None = None  # one text for the whole benchmark, in place of the world model's
+    lower_case_actions: bool = False  # the task's rule
     action_path: bool = False  # KnowAgent: each turn ends with the path of the actions so far
     trials: int = 1  # Reflexion: a failed one is followed by a reflection and another one
     reflection: str | None = None  # the instruction to reflect
@@ -48,7 +61,6 @@ class Planner:
     gamma: float
     n_neighbours: int
     verbs: list[str]  # A_u
-    whole_verb: bool  # p_agent from the log-probability of the whole verb, not of its first token
 
 
 @dataclass(frozen=True)
@@ -69,10 +81,10 @@ def run_episode(env: BaseEnv, task: Task, split: str, agent: Agent, world_model:
                 max_steps: int) -> dict:
     """Play ``task`` and give its result file's content; with ``world_model`` None the agent plays alone.
 
-    Never raises for what goes wrong inside the episode: a full context of the agent ends it unsuccessfully,
-    anything technical leaves ``finished`` False with ``error`` set, to be tried again. An episode whose env is
-    lost starts again in another one. With several trials the result is the last one's; "trials" holds the
-    failed ones before it, each with the reflection on it.
+    A full context of the agent ends it unsuccessfully; a model or env that fails leaves ``finished`` False with
+    ``error`` set, to be tried again. An episode whose env is lost starts again in another one. With several trials
+    the result is the last one's; "trials" holds the failed ones before it, each with the reflection on it. Raises
+    Crashed for any other exception.
     """
     failed: list[dict] = []
     result = _trial(_Episode(env, agent, world_model, max_steps), task, split)
@@ -80,7 +92,7 @@ def run_episode(env: BaseEnv, task: Task, split: str, agent: Agent, world_model:
         try:
             turns = [turn["value"] for turn in result["conversations"]]
             reflection = reflect(partial(_generate, agent, stop=[]), agent.reflection, turns)
-        except Exception as fault:
+        except _TECHNICAL as fault:
             result["meta"] |= _broken(fault)
             break
         failed.append({**result, "reflection": reflection})
@@ -97,8 +109,15 @@ def _trial(episode: "_Episode", task: Task, split: str) -> dict:
         outcome["terminate_reason"] = with_restarts(partial(episode.play, task))
     except ContextOverflow:
         outcome["terminate_reason"] = "context_overflow"
-    except Exception as fault:  # one broken episode must not take the other ones with it
+    except _TECHNICAL as fault:
         outcome = _broken(fault)
+    except Exception as fault:
+        result = _result(episode, task, split, _broken(fault), started)
+        raise Crashed({**result, "traceback": traceback.format_exc()}) from fault
+    return _result(episode, task, split, outcome, started)
+
+
+def _result(episode: "_Episode", task: Task, split: str, outcome: dict, started: float) -> dict:
     meta = {
         "task_id": task.task_id,
         "task_type": task.task_type,
@@ -183,6 +202,7 @@ class _Episode:
         self.decisions: list[dict] = []
         self.actions: list[str] = []
         self.pre_action = FIRST_PRE_ACTION
+        self.asked_back = False
         self.steps = self.invalid_actions = 0
         self.reward = 0.0
         self.success = False
@@ -195,11 +215,14 @@ class _Episode:
         while self.steps < self.max_steps:
             reply = self._reply()
             self.messages.append({"role": "assistant", "content": reply})
-            observation, done = self._execute(action_of(reply))
+            observation, done = self._execute(self._action_in(reply))
             self._hear(OBSERVATION + observation)
             if done:
                 return "success" if self.success else "ended"
         return "max_steps"
+
+    def _action_in(self, reply: str) -> str | None:
+        return action_of(reply, self.agent.lower_case_actions)
 
     def _hear(self, content: str, *additions: str | None) -> None:
         path = action_path(self.actions) if self.agent.action_path else None
@@ -222,6 +245,7 @@ class _Episode:
         result = self.env.step(action)
         self.actions.append(action)
         self.pre_action = action
+        self.asked_back = result.asks_back
         self.reward, self.success = result.reward, result.success
         self.invalid_actions += not result.valid
         return result.observation, result.done
@@ -238,7 +262,7 @@ class _Episode:
         """Thought and action as the agent writes them."""
         reply = first_action_only(_generate(self.agent, self.messages, [_AFTER_ACTION]))
         if self.world is not None:
-            self._record(action_verb(action_of(reply) or ""), state_knowledge)
+            self._record(action_verb(self._action_in(reply) or ""), state_knowledge)
         return reply
 
     def _informed_reply(self) -> str:
@@ -265,30 +289,24 @@ class _Episode:
         side = self.side.planner
         candidates = [f" {verb}" for verb in side.verbs]
         scores = self.agent.model.score([*self.messages, _unfinished(opened)], candidates)
-        logprobs = {
-            verb: score.logprob if side.whole_verb else score.first_token_logprob
-            for verb, score in zip(side.verbs, scores)
-        }
-        p_agent = planner.agent_distribution(logprobs)
         neighbours = []
-        if state_knowledge:
+        if state_knowledge and not self.asked_back:  # which number is meant, no other episode can tell
             neighbours = side.state_base.next_actions(state_knowledge, self.pre_action, side.n_neighbours)
-        p_know = planner.knowledge_distribution(neighbours, side.verbs)
-        blend = planner.blend(p_agent, p_know, side.gamma)
-        verb = planner.choose(blend)
-        self._record(verb, state_knowledge, p_agent, p_know, blend, len(neighbours))
-        return verb
+        decision = planner.decide(dict(zip(side.verbs, scores)), neighbours, side.gamma)
+        self._record(decision.verb, state_knowledge, decision, len(neighbours))
+        return decision.verb
 
-    def _record(self, verb: str, state_knowledge: str | None = None, p_agent: dict | None = None,
-                p_know: dict | None = None, blend: dict | None = None, n_neighbours: int = 0) -> None:
+    def _record(self, verb: str, state_knowledge: str | None = None, decision: planner.Decision | None = None,
+                n_neighbours: int = 0) -> None:
         self.decisions.append({
             "step": self.steps,
             "pre_action": self.pre_action,
             "state_knowledge": state_knowledge,
-            "p_agent": p_agent,
-            "p_know": p_know,
-            "blend": blend,
+            "p_agent": decision and decision.p_agent,
+            "p_know": decision and decision.p_know,
+            "blend": decision and decision.blend,
             "n_neighbours": n_neighbours,
+            "agent_verb": decision.agent_verb if decision else verb,
             "verb": verb,
         })
 

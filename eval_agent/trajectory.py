@@ -14,6 +14,8 @@ OBSERVATION = "Observation: "
 ACTION = "Action:"
 _ACKNOWLEDGED = re.compile(r"^\W*ok(ay)?\W*$", re.IGNORECASE)
 _WELCOME = re.compile(r"^-= .* =-\s*")
+_PUNCTUATION = ".!?,;:"
+_QUOTES = ('""', "''", "“”", "‘’")
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,28 @@ class Step:
     state_knowledge: str | None  # of the human turn, None where it has none
 
 
-def action_of(reply: str) -> str | None:
-    """The action in a model's reply, the first line after "Action:"; None where there is none."""
+def action_of(reply: str, lower_case: bool = False) -> str | None:
+    """The action in a model's reply: the first line after "Action:", as the release takes it; None where there is none.
+
+    Punctuation at its end goes, and so do quotes, backticks and asterisks around it; ``lower_case`` is the task's
+    rule (ALFWorld's)::
+
+        "Thought: I go there.\nAction: Go to shelf 1."  ->  "Go to shelf 1", lower-cased "go to shelf 1"
+        "Action: `search[red mug]`"                     ->  "search[red mug]"
+    """
     _, found, rest = reply.partition(ACTION)
     if not found or not rest.strip():
         return None
-    return rest.strip().splitlines()[0].strip()
+    action = _bare(rest.strip().splitlines()[0])
+    return (action.lower() if lower_case else action) or None
+
+
+def _bare(text: str) -> str:
+    """``text`` without what models put around an action, however it is nested: **"look".**"""
+    bare = text.strip().rstrip(_PUNCTUATION).strip("`*")
+    if len(bare) > 1 and bare[0] + bare[-1] in _QUOTES:
+        bare = bare[1:-1]
+    return bare if bare == text else _bare(bare)
 
 
 def action_verb(action: str) -> str:

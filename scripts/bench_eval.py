@@ -181,7 +181,7 @@ class Ours:
             WorldModel(
                 world, read_instruction(config["world_model"]["instruction"]), 0.0, TASK_TOKENS, STATE_TOKENS,
                 planner=Planner(
-                    self.state_base, planner["gamma"], planner["n_neighbours"], planner["verbs"], whole_verb=False
+                    self.state_base, planner["gamma"], planner["n_neighbours"], planner["verbs"]
                 ),
             ),
             self.steps,

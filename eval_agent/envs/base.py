@@ -27,6 +27,7 @@ class StepResult:
     done: bool
     success: bool
     valid: bool  # False for an action that was not possible (a hallucinated one)
+    asks_back: bool = False  # the observation is a question ("Ambiguous request"): only this agent can answer
 
 
 class BaseEnv(ABC):

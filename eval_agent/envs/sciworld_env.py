@@ -13,7 +13,7 @@ from eval_agent.envs.base import BaseEnv, EnvLost, StepResult
 from eval_agent.envs.java import find_java
 from eval_agent.envs.sciworld_expert import expert_actions
 from eval_agent.errors import InputError
-from eval_agent.knowledge.laboratory import impossible
+from eval_agent.knowledge.laboratory import asks_back, impossible
 from eval_agent.tasks.sciworld import SciWorldTask
 
 # many servers share a machine: no collector threads for each core
@@ -52,7 +52,7 @@ class SciWorldEnv(BaseEnv):
         self._reward = 0.0 if score < 0 else max(self._reward, score)
         return StepResult(
             observation, self._reward, done=completed or score < 0, success=score >= 1.0,
-            valid=not impossible(observation),
+            valid=not impossible(observation), asks_back=asks_back(observation),
         )
 
     def expert(self, task: SciWorldTask, max_steps: int) -> list[str]:

@@ -46,6 +46,11 @@ def impossible(observation: str) -> bool:
     return bool(_IMPOSSIBLE.match(observation.strip()))
 
 
+def asks_back(observation: str) -> bool:
+    """Whether ``observation`` asks which of several things was meant; the next action has to be a number."""
+    return bool(_ASKED.match(observation.strip()))
+
+
 @dataclass
 class Laboratory:
     """State of knowledge after an episode's observations so far."""
@@ -81,7 +86,7 @@ class Laboratory:
         """Take in what ``action`` brought to sight; a reply without recognisable effect changes nothing."""
         text = observation.strip()
         self.failed = action if impossible(text) else None
-        self.asked = action if _ASKED.match(text) else None
+        self.asked = action if asks_back(text) else None
         self.reply = text.split("\n")[0]
         if self.failed:
             return

@@ -6,24 +6,64 @@ of models or of the state base: scores and retrieved next actions come in, a ver
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from eval_agent.agents.base import CandidateScore
 from eval_agent.errors import InputError
 
 
-def agent_distribution(scores: dict[str, float]) -> dict[str, float]:
-    """p_agent (Eq. 12): softmax over A_u of the agent's log-probabilities (natural log) by verb.
+@dataclass(frozen=True)
+class Decision:
+    """The verb of Eq. 13 and what it was chosen from; ``agent_verb`` is the agent's own choice."""
 
-    With first-token scores, verbs that share their first token have equal scores and get equal p_agent; the
-    token's mass is not divided among them. So with gamma = 1 the verb always has the most probable first
-    token, and in the blend p_know decides among the sharers. Whole-verb scores tell them apart.
+    verb: str
+    agent_verb: str
+    p_agent: dict[str, float]
+    p_know: dict[str, float] | None
+    blend: dict[str, float]
+
+
+def decide(scores: Mapping[str, CandidateScore], next_actions: Sequence[str], gamma: float) -> Decision:
+    """Eq. 11-13 for one step. ``scores`` are the agent's by verb of A_u, ``next_actions`` the retrieved a_next.
+
+    Where p_know has no weight (gamma = 1, or nothing retrieved) the verb is the agent's own. Raises InputError
+    where gamma is not in [0, 1].
     """
-    top = max(scores.values())
+    p_agent = agent_distribution(scores)
+    p_know = knowledge_distribution(next_actions, list(scores))
+    mixed = blend(p_agent, p_know, gamma)
+    own = agent_choice(scores)
+    alone = p_know is None or gamma == 1
+    return Decision(own if alone else choose(mixed), own, p_agent, p_know, mixed)
+
+
+def agent_choice(scores: Mapping[str, CandidateScore]) -> str:
+    """The verb that the agent itself goes on with: of those with the most probable first token the likeliest."""
+    return max(scores, key=lambda verb: (scores[verb].first_token_logprob, scores[verb].logprob))
+
+
+def agent_distribution(scores: Mapping[str, CandidateScore]) -> dict[str, float]:
+    """p_agent (Eq. 12): softmax over A_u of the log-probabilities (natural log) of the verbs' first tokens.
+
+    Verbs may share a first token ("wait" and "wait1"; with some tokenizers all numbers). Its probability then counts
+    once, divided among them as the probabilities of their whole strings are to each other.
+    """
+    sharers: dict[int, list[str]] = {}
+    for verb, score in scores.items():
+        sharers.setdefault(score.first_token, []).append(verb)
+    tokens = _softmax({token: scores[verbs[0]].first_token_logprob for token, verbs in sharers.items()})
+    shares = {token: _softmax({verb: scores[verb].logprob for verb in verbs}) for token, verbs in sharers.items()}
+    return {verb: tokens[score.first_token] * shares[score.first_token][verb] for verb, score in scores.items()}
+
+
+def _softmax(logprobs: dict) -> dict:
+    top = max(logprobs.values())
     if top == -math.inf:
-        return dict.fromkeys(scores, 1 / len(scores))
-    weights = {verb: math.exp(score - top) for verb, score in scores.items()}
+        return dict.fromkeys(logprobs, 1 / len(logprobs))
+    weights = {key: math.exp(logprob - top) for key, logprob in logprobs.items()}
     total = sum(weights.values())
-    return {verb: weight / total for verb, weight in weights.items()}
+    return {key: weight / total for key, weight in weights.items()}
 
 
 def knowledge_distribution(next_actions: Sequence[str], verbs: Sequence[str]) -> dict[str, float] | None:

@@ -46,7 +46,7 @@ def test_fields_are_replaced_in_a_copy():
     ("planner.gamma", 2, 'field "planner.gamma" is 2, expected a number from 0 to 1'),
     ("planner.gamma", None, 'field "planner.gamma" is missing'),
     ("planner.verbs", ["go", "go"], "list of different, non-empty verbs"),
-    ("planner.score", "all", 'expected one of "first_token", "whole"'),
+    ("env.lower_case_actions", "yes", "expected true or false"),
     ("env.max_steps", 0, "positive whole number"),
     ("env.max_steps", {"boil": 100, "melt": "80"}, "positive whole number for each task type"),
     ("agent.temperature", "hot", "number of at least 0"),

@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+from eval_agent.envs import ProcessEnv
 from eval_agent.eto_multi_main_probs import main
 from eval_agent.files import read_json, write_json
 from eval_agent.knowledge.encoders import load_encoder
@@ -221,6 +223,29 @@ def test_a_technical_failure_is_recorded_and_retried(run, capsys):
     game.write_text(whole)
     assert run("--split", "train") == 0
     assert {name for name, stamp in stamps(folder).items() if before[name] != stamp} == {failed_name}
+
+
+def test_a_fault_of_the_program_ends_the_run_after_the_running_episodes(run, monkeypatch):
+    """Its traceback stays in the episode's file; what is finished is kept, and the next run plays that one again."""
+    broken = next(run.games.glob("train/pick_and*/*/game.tw-pddl")).parent
+    task_id = f"{broken.parent.name}__{broken.name}"
+    reset, other_runs = ProcessEnv.reset, threading.Event()
+
+    def faulty(env, task):
+        if task.task_id == task_id:
+            other_runs.wait(30)
+            return {}["no such key"]
+        other_runs.set()
+        return reset(env, task)
+
+    monkeypatch.setattr(ProcessEnv, "reset", faulty)
+    with pytest.raises(KeyError, match="no such key"):
+        run("--split", "train", "--num_workers", "2")
+    played = {result["meta"]["task_id"]: result for result in episodes(run.folder("eval") / "train").values()}
+    assert len(played) == 2 and "faulty" in played[task_id]["traceback"]
+    assert {result["meta"]["finished"] for name, result in played.items() if name != task_id} == {True}
+    monkeypatch.undo()
+    assert run("--split", "train") == 0
 
 
 def test_a_run_whose_episodes_all_fail_stops(run, capsys):

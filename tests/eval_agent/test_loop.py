@@ -8,10 +8,11 @@ import pytest
 
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
 from eval_agent.dialogues import instruction
+from eval_agent.envs import BaseEnv, StepResult
 from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import StateBase, build_cache
-from eval_agent.loop import NO_ACTION, REFLECTION, Agent, Planner, WorldModel, first_action_only, run_episode
+from eval_agent.loop import NO_ACTION, REFLECTION, Agent, Crashed, Planner, WorldModel, first_action_only, run_episode
 from eval_agent.sft_data import make_conversations
 from eval_agent.tasks import load_tasks
 
@@ -80,8 +81,8 @@ def play(env, task, agent, world_model=None, max_steps=40):
     return run_episode(env, task, "train", Agent(agent, INSTRUCTION, 0.0, 256), world_model, max_steps)
 
 
-def world(model, state_base, verbs, gamma=0.4, whole_verb=False, **told):
-    planner = Planner(state_base, gamma, 3000, list(verbs), whole_verb)
+def world(model, state_base, verbs, gamma=0.4, **told):
+    planner = Planner(state_base, gamma, 3000, list(verbs))
     return WorldModel(model, INSTRUCTION, 0.0, 512, 128, planner=planner, **told)
 
 
@@ -254,10 +255,37 @@ def test_with_an_empty_neighbourhood_the_agent_decides(env, task, state_base):
     assert second["blend"] == second["p_agent"]
 
 
-def test_whole_verb_scores_are_used_where_asked_for(env, task, state_base):
-    (_, second), _ = decide(env, task, state_base, gamma=1.0, whole_verb=True)
-    assert second["p_agent"] == pytest.approx({"go": 0.1, "take": 0.2, "open": 0.7})
-    assert second["verb"] == "open"
+class AsksBack(BaseEnv):
+    """Answers the first action with ScienceWorld's question."""
+
+    def reset(self, task):
+        return "Your task is to boil water."
+
+    def step(self, action):
+        question = "Ambiguous request: Please enter the number for the action you intended (or blank to cancel):"
+        return StepResult(question, 0.0, False, False, valid=True, asks_back=True)
+
+    def close(self):
+        pass
+
+
+def test_the_number_that_answers_a_question_is_the_agent_s_own(task, state_base):
+    """No other episode can tell which one is meant."""
+    agent = Script(thoughts(["go to desk 1", "go to desk 1"]), VERBS)
+    result = play(AsksBack(), task, agent, world(Script(knows), state_base, VERBS, gamma=0.0), max_steps=2)
+    _, second = result["decisions"]
+    assert (second["state_knowledge"], second["p_know"], second["n_neighbours"]) == (STATE, None, 0)
+    assert second["verb"] == second["agent_verb"] == "go"
+
+
+@pytest.mark.parametrize("written", ["Go to {}.", "`go to {}`", "**go to {}**", '"Go to {}!"', "go to {} "])
+def test_an_action_counts_however_it_is_dressed(env, task, expert, written):
+    """As the release reads it; the dialogue keeps the model's own words."""
+    said = ["Thought: a.\nAction: " + written.format(expert[0].removeprefix("go to ")), *thoughts(expert)[1:]]
+    agent = Agent(Script(said), INSTRUCTION, 0.0, 256, lower_case_actions=True)
+    result = run_episode(env, task, "train", agent, None, 40)
+    assert result["meta"]["success"] and result["meta"]["invalid_actions"] == 0
+    assert result["conversations"][3]["value"] == said[0].strip()
 
 
 def test_an_answer_without_action_gets_an_error_observation(env, task, expert):
@@ -323,6 +351,15 @@ def test_a_technical_failure_keeps_its_own_reason(env, task, expert):
     meta = play(env, task, Fails(thoughts(expert), gone, at=1))["meta"]
     assert (meta["terminate_reason"], meta["finished"], meta["success"]) == ("error", False, False)
     assert meta["error"] == "ModelError: worker http://localhost:1 is gone"
+
+
+def test_a_fault_of_the_program_is_raised_with_what_was_played(env, task, expert):
+    with pytest.raises(Crashed) as crash:
+        play(env, task, Fails(thoughts(expert), KeyError("verb"), at=1))
+    result = crash.value.result
+    assert isinstance(crash.value.__cause__, KeyError)
+    assert (result["meta"]["finished"], result["meta"]["steps"], result["meta"]["error"]) == (False, 1, "KeyError: 'verb'")
+    assert result["traceback"].startswith("Traceback") and "in generate" in result["traceback"]
 
 
 def killing_at_turn_1(env, expert, times):

@@ -5,33 +5,56 @@ import math
 import pytest
 
 from eval_agent.errors import InputError
-from eval_agent.knowledge.planner import agent_distribution, blend, choose, knowledge_distribution
+from eval_agent.agents.base import CandidateScore
+from eval_agent.knowledge.planner import agent_distribution, blend, choose, decide, knowledge_distribution
 
 VERBS = ["go", "take", "clean", "close"]
 
 
+def scored(*rows):
+    """CandidateScore by verb from rows (verb, first token, its probability[, the whole verb's])."""
+    def log(p):
+        return math.log(p) if p else -math.inf
+
+    return {verb: CandidateScore(token, log(p), log(whole[0] if whole else p)) for verb, token, p, *whole in rows}
+
+
 def test_p_agent_is_the_softmax_over_the_action_set():
     # probabilities 0.4, 0.2, 0.1, 0.1 of the whole vocabulary: 0.8 of it lies on A_u
-    scores = {verb: math.log(p) for verb, p in zip(VERBS, [0.4, 0.2, 0.1, 0.1])}
+    scores = scored(*((verb, n, p) for n, (verb, p) in enumerate(zip(VERBS, [0.4, 0.2, 0.1, 0.1]))))
     assert agent_distribution(scores) == pytest.approx(
         {"go": 0.5, "take": 0.25, "clean": 0.125, "close": 0.125}
     )
 
 
 def test_p_agent_of_very_unlikely_verbs_does_not_underflow():
-    assert agent_distribution({"go": -1000.0, "take": -1000.0 - math.log(3)}) == pytest.approx(
-        {"go": 0.75, "take": 0.25}
-    )
-    assert agent_distribution({"go": -math.inf, "take": -math.inf}) == {"go": 0.5, "take": 0.5}
+    unlikely = {"go": CandidateScore(1, -1000.0, -1000.0), "take": CandidateScore(2, -1000 - math.log(3), -2000.0)}
+    assert agent_distribution(unlikely) == pytest.approx({"go": 0.75, "take": 0.25})
+    assert agent_distribution(scored(("go", 1, 0), ("take", 2, 0))) == {"go": 0.5, "take": 0.5}
 
 
-def test_verbs_with_one_first_token_are_not_weakened_by_sharing_it():
-    # "clean" and "close" share a first token of 0.45, the likeliest one: dividing it would let "go" win
-    p_agent = agent_distribution(
-        {"go": math.log(0.4), "take": math.log(0.1), "clean": math.log(0.45), "close": math.log(0.45)}
-    )
-    assert p_agent["clean"] == p_agent["close"]
-    assert choose(p_agent) == "clean"
+# "clean" and "close" share a first token of 0.45, the likeliest one
+SHARING = scored(("go", 1, 0.4), ("take", 2, 0.15), ("clean", 3, 0.45, 0.15), ("close", 3, 0.45, 0.30))
+
+
+def test_a_shared_first_token_counts_once_and_is_divided_by_the_whole_verbs():
+    assert agent_distribution(SHARING) == pytest.approx({"go": 0.4, "take": 0.15, "clean": 0.15, "close": 0.3})
+    unknown = scored(("go", 1, 0.4), ("clean", 3, 0.6), ("close", 3, 0.6))  # an endpoint that scores first tokens only
+    assert agent_distribution(unknown) == pytest.approx({"go": 0.4, "clean": 0.3, "close": 0.3})
+
+
+def test_with_gamma_1_the_planner_is_the_agent_itself():
+    # which writes the shared token next, though "go" is more likely than either of its verbs
+    only_go = ["go to bed 1"]
+    assert decide(SHARING, only_go, 1.0).verb == decide(SHARING, [], 0.4).verb == "close"
+    assert decide(SHARING, only_go, 1.0).agent_verb == decide(SHARING, only_go, 0.0).agent_verb == "close"
+    assert decide(SHARING, only_go, 0.0).verb == "go"
+
+
+def test_the_agent_chooses_among_numbers_that_share_a_token():
+    numbers = scored(*((str(n), 9, 0.9, 0.5 if n == 3 else 0.04) for n in range(10)), ("look", 1, 0.1))
+    assert decide(numbers, [], 0.7).verb == "3"
+    assert sum(decide(numbers, [], 0.7).p_agent[str(n)] for n in range(10)) == pytest.approx(0.9)
 
 
 def test_p_know_counts_next_actions_by_verb():
