@@ -13,7 +13,7 @@ import argparse
 
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_records, write_json
-from eval_agent.sft_data import MODES, make_conversations
+from eval_agent.trajectories.sft import MODES, make_conversations
 
 
 def parse_arguments() -> argparse.Namespace:

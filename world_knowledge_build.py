@@ -19,12 +19,18 @@ import json
 import sys
 from pathlib import Path
 
+from eval_agent.config import positive
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_records, write_json, write_text
-from eval_agent.flags import positive
 from eval_agent.knowledge.journal import Journal
 from eval_agent.knowledge.synthesis import (
-    GENS, TASKS, Knowledge, Synthesizer, add_knowledge, check_pairs, load_synthesizer,
+    GENS,
+    TASKS,
+    Knowledge,
+    Synthesizer,
+    add_knowledge,
+    check_pairs,
+    load_synthesizer,
 )
 
 

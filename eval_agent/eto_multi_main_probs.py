@@ -17,11 +17,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from eval_agent.config import find_config, load_model_config, load_task_config, override
+from eval_agent.config import (
+    Method,
+    apply_overrides,
+    find_config,
+    load_method,
+    load_model_config,
+    load_task_config,
+    override,
+    positive,
+)
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.evaluation import Evaluation
-from eval_agent.flags import positive
-from eval_agent.methods import Method, apply_overrides, load_method
 from eval_agent.tasks import canonical_split
 
 _AGENT_CONFIG = "fastchat"

@@ -8,20 +8,18 @@ from pathlib import Path
 from tqdm import tqdm
 
 from eval_agent.agents import CandidateScore, ModelError, load_agent
-from eval_agent.config import max_steps_of, read_instruction
+from eval_agent.config import Method, max_steps_of, read_instruction
 from eval_agent.envs import ProcessEnv
-from eval_agent.envs.pool import run_in_envs
+from eval_agent.envs.worker import run_in_envs
+from eval_agent.episode import Agent, Crashed, Planner, WorldModel, run_episode
 from eval_agent.errors import InputError
 from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
-from eval_agent.knowledge.records import one_line
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
-from eval_agent.loop import Agent, Crashed, Planner, WorldModel, run_episode
-from eval_agent.methods import Method
 from eval_agent.report.summary import summarize, summarize_by_type
 from eval_agent.results import RUN, SUMMARY, check_run, clear_run, episode_path, is_finished, read_episodes
 from eval_agent.tasks import Task, canonical_split, choose_evenly, load_tasks
-from eval_agent.trajectory import ACTION
+from eval_agent.trajectories.format import ACTION, one_line
 
 # so many episodes in a row lost for technical reasons: what they all need is gone
 MOST_FAILURES_IN_A_ROW = 5

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from eval_agent.config import load_paper_settings, load_task_config
+from eval_agent.config import Method, apply_overrides, load_method, load_paper_settings, load_task_config
 from eval_agent.errors import InputError
-from eval_agent.methods import Method, apply_overrides, load_method
 from eval_agent.report.published import Experiment, Row, split_column
 from eval_agent.report.repeated import Played
 from eval_agent.results import episode_names, read_episodes

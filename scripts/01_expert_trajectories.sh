@@ -2,7 +2,7 @@
 # Expert trajectories of the train games, with thoughts, each replayed to victory.
 source "$(dirname "$0")/settings.sh"
 if [ "$EXP_CONFIG" = alfworld_demo ]; then
-    python -m eval_agent.demo_games --output_dir data/demo_games --num_workers "$NUM_WORKERS"
+    python -m eval_agent.demo.games --output_dir data/demo_games --num_workers "$NUM_WORKERS"
 fi
-python -m eval_agent.collect_expert --exp_config "$EXP_CONFIG" --split train --num_workers "$NUM_WORKERS" \
+python -m eval_agent.trajectories.collect_expert --exp_config "$EXP_CONFIG" --split train --num_workers "$NUM_WORKERS" \
     ${TRAJECTORIES:+--trajectories "$TRAJECTORIES"} $limit --output_path "$OUT/expert.json"

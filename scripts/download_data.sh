@@ -2,4 +2,4 @@
 # The published data, into data/downloads/ (ALFWorld's games into $ALFWORLD_DATA):
 #     bash scripts/download_data.sh [trajectories | train_data | pairs | action_base | alfworld | sciworld | adapters ...]
 source "$(dirname "$0")/settings.sh"
-python -m eval_agent.download "$@"
+python -m eval_agent.trajectories.download "$@"

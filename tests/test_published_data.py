@@ -1,13 +1,13 @@
 """Files in the form of the published data sets go through every step as they are (fields written by hand)."""
 
 import pytest
+from alfworld_pairs import TASK, run_main
 
 import state_base_build
 import train_data_process
 import world_knowledge_build
-from alfworld_pairs import TASK, run_main
 from eval_agent.files import read_json, write_json
-from train.sft_data import read_conversations
+from train.data import read_conversations
 
 INSTRUCTION = "Interact with a household to solve a task. (as published, not ours)"
 TASK_KNOWLEDGE = "Task Knowledge: When you search, you should look. The action workflows are: 1) go 2) take"

@@ -19,8 +19,8 @@ PROGRAMS = {
 
 
 def test_every_script_named_exists_and_parses():
-    named = set(re.findall(r"\b(?:scripts/)?(\w+\.sh)\b", README))
-    assert {"quickstart.sh", "test.sh", "12_table.sh"} <= named
+    named = set(re.findall(r"\b(?:scripts/)?((?:bench/)?\w+\.sh)\b", README))
+    assert {"quickstart.sh", "test.sh", "12_table.sh", "bench/eval.sh"} <= named
     for name in named:
         subprocess.run(["bash", "-n", ROOT / "scripts" / name], check=True)
 

@@ -2,11 +2,11 @@
 
 import pytest
 from alfworld_pairs import make_pairs, run_main, trajectory
-from eval_agent.config import load_task_config, read_instruction
-from eval_agent.files import read_json, write_json
 
 import train_data_process
-from eval_agent.dialogues import INSTRUCTIONS
+from eval_agent.config import load_task_config, read_instruction
+from eval_agent.files import read_json, write_json
+from eval_agent.trajectories.dialogue import INSTRUCTIONS
 
 KNOWLEDGE = "Task Knowledge: When you clean a mug, you should use the sinkbasin."
 

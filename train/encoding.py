@@ -1,7 +1,8 @@
-"""Checked conversations to token ids with a loss mask.
+"""Checked conversations, and ETO's pairs of them, to token ids with a loss mask.
 
-The loss is on gpt turns and what ends each of them (Eq. 6-10). The "OK" that answers the instruction is a
-gpt turn like the others, as in LLaMA-Factory, unless the data marks it with ``"loss": false``.
+The loss is on gpt turns and what ends each of them (Eq. 6-10); of a pair on the turns after the prompt. The "OK"
+that answers the instruction is a gpt turn like the others, as in LLaMA-Factory, unless the data marks it with
+``"loss": false``.
 """
 
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
-from eval_agent.errors import InputError
+import torch
+from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from eval_agent.errors import InputError
 from train.chat_templates import ChatTemplate
-from train.sft_data import Conversation
+from train.data import SIDES, Conversation, Pair
 
 IGNORE = -100  # label of a token without loss
 _BATCH = 64
@@ -162,3 +165,65 @@ def _example(
         if loss:
             labels[first:end] = input_ids[first:end]
     return {"input_ids": input_ids, "labels": labels}
+
+
+def encode_pairs(
+    pairs: list[Pair],
+    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate,
+    max_prompt_len: int,
+    max_target_len: int,
+) -> tuple[list[dict], EncodingReport]:
+    """``[{"chosen": (ids, learnt), "rejected": (ids, learnt), "where": str}, ...]``.
+
+    ``learnt`` [T] is True on the agent's turns after the prompt. A longer prompt loses its beginning behind
+    BOS, a longer target ends after the last reply that fits; a pair without any reply in one of them is
+    skipped.
+    """
+    report, examples = EncodingReport(), []
+    for pair in tqdm(pairs, desc="Tokenizing", unit="pair", leave=False):
+        sides, cut = {}, False
+        both = token_spans([pair.chosen, pair.rejected], tokenizer, template)
+        for side, (ids, replies) in zip(SIDES, both, strict=True):
+            sides[side] = _cut(ids, replies[pair.prompt_turns // 2 :], max_prompt_len, max_target_len)
+            cut |= sides[side] is not None and len(sides[side][0]) < len(ids)
+        if None in sides.values():
+            report.skipped += 1
+            continue
+        report.conversations += 1
+        report.cut += cut
+        report.tokens += sum(len(ids) for ids, _ in sides.values())
+        report.trained_tokens += sum(sum(learnt) for _, learnt in sides.values())
+        examples.append({**sides, "where": pair.where})
+    if not examples:
+        raise InputError(f"no pair's first replies fit into {max_target_len} tokens: raise --max_target_len")
+    return examples, report
+
+
+def pad_pairs(examples: list[dict]) -> dict:
+    """TRL's batch: all chosen above all rejected, [2 B, T], and where each pair comes from."""
+    rows = [example[side] for side in SIDES for example in examples]
+
+    def padded(rows) -> torch.Tensor:
+        return pad_sequence([torch.tensor(row, dtype=torch.int64) for row in rows], batch_first=True)
+
+    return {
+        "input_ids": padded([ids for ids, _ in rows]),
+        "attention_mask": padded([[1] * len(ids) for ids, _ in rows]),
+        "completion_mask": padded([learnt for _, learnt in rows]),
+        "where": [example["where"] for example in examples],
+    }
+
+
+def _cut(
+    ids: list[int], replies: Spans, max_prompt_len: int, max_target_len: int
+) -> tuple[list[int], list[bool]] | None:
+    start = replies[0][0]
+    replies = [span for span in replies if span[1] - start <= max_target_len]
+    if not replies:
+        return None
+    learnt = [False] * replies[-1][1]
+    for first, end in replies:
+        learnt[first:end] = [True] * (end - first)
+    ids, too_many = ids[: len(learnt)], max(0, start - max_prompt_len)
+    return ids[:1] + ids[1 + too_many :], learnt[:1] + learnt[1 + too_many :]

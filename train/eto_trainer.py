@@ -15,8 +15,8 @@ from transformers import TrainingArguments
 from trl import DPOConfig, DPOTrainer
 
 from train.arguments import SftArguments
-from train.preference_data import pad_pairs
-from train.safety import SafeTrainer
+from train.encoding import pad_pairs
+from train.trainers import SafeTrainer
 
 
 class PairSampler(Sampler[int]):
@@ -34,7 +34,7 @@ class PairSampler(Sampler[int]):
 
 
 class EtoTrainer(SafeTrainer, DPOTrainer):
-    """DPO whose training set is what :func:`train.preference_data.encode_pairs` gives."""
+    """DPO whose training set is what :func:`train.data.encode_pairs` gives."""
 
     def __init__(self, *, args: SftArguments, train_dataset: list[dict], **kwargs):
         config = dpo_config(args)

@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from train.data import Conversation
 from train.encoding import IGNORE, EncodingReport
-from train.sft_data import Conversation
 
 _FORMAT = 1  # of the files and of what train.encoding makes: raise it when either changes
 

@@ -19,21 +19,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from the repository root
 
 import torch  # noqa: E402
-from eval_agent.errors import exit_on_input_error  # noqa: E402
 from transformers import ProgressCallback, Trainer  # noqa: E402
 
+from eval_agent.errors import exit_on_input_error  # noqa: E402
 from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments, warn  # noqa: E402
 from train.base_model import load_lora_model, load_tokenizer, merge_adapter, within_context  # noqa: E402
 from train.chat_templates import get_template  # noqa: E402
-from train.encoding import EncodingReport, encode_conversations, served_otherwise  # noqa: E402
-from train.loss_log import LossLog, plot_loss  # noqa: E402
-from train.model_card import write_card  # noqa: E402
-from train.preference_data import Pair, encode_pairs, read_pairs  # noqa: E402
-from train.progress import Progress  # noqa: E402
-from train.run_folder import is_finished, last_checkpoint, open_run  # noqa: E402
-from train.sft_data import Conversation, dataset_files, read_conversations  # noqa: E402
-from train.sft_trainer import SftTrainer  # noqa: E402
+from train.data import Conversation, Pair, dataset_files, read_conversations, read_pairs  # noqa: E402
+from train.encoding import EncodingReport, encode_conversations, encode_pairs, served_otherwise  # noqa: E402
+from train.log import LossLog, Progress, plot_loss  # noqa: E402
+from train.run_folder import is_finished, last_checkpoint, open_run, write_card  # noqa: E402
 from train.token_cache import cache_file, load, store  # noqa: E402
+from train.trainers import SftTrainer  # noqa: E402
 
 
 @exit_on_input_error

@@ -2,7 +2,7 @@
 
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
 from eval_agent.agents.fastchat import FastChatAgent
-from eval_agent.agents.openai_server import OpenAIAgent
+from eval_agent.agents.openai import OpenAIAgent
 from eval_agent.errors import InputError
 
 __all__ = [

@@ -10,11 +10,10 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_openai import ChatOpenAI
 from openai import APIConnectionError, NotFoundError, OpenAIError
 
+from eval_agent.agents.openai import full_context, may_pass, reason
 from eval_agent.errors import InputError
-from eval_agent.knowledge.records import one_line
 from eval_agent.knowledge.synthesis import NoKnowledge
-from eval_agent.openai_errors import full_context, may_pass, reason
-from eval_agent.trajectory import ACTION, OBSERVATION, Step
+from eval_agent.trajectories.format import ACTION, OBSERVATION, Step, one_line
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompt" / "synthesis"
 OPENINGS = {"task_knowledge": "Task Knowledge: When", "state_knowledge": "State Knowledge:"}
@@ -43,7 +42,7 @@ class _TooLong(Exception):
 
 
 class LLMSynthesizer:
-    """Asks for the knowledge of one benchmark; the same two methods as :mod:`eval_agent.knowledge.rules`.
+    """Asks for the knowledge of one benchmark; the same two methods as :mod:`eval_agent.rules.alfworld`.
 
     Threads may share it. ``malformed`` counts the answers that had to be asked for again.
     """

@@ -15,8 +15,7 @@ import numpy as np
 from eval_agent.errors import InputError
 from eval_agent.files import read_json, read_records, write_json
 from eval_agent.knowledge.encoders import Encoder
-from eval_agent.knowledge.records import expert_of, known_steps, one_line
-from eval_agent.trajectory import action_verb
+from eval_agent.trajectories.format import action_verb, expert_of, known_steps, one_line
 
 FIRST_PRE_ACTION = "look"
 RULES = ("verb", "exact")

@@ -12,8 +12,7 @@ from tqdm import tqdm
 
 from eval_agent.errors import InputError
 from eval_agent.knowledge.journal import Journal
-from eval_agent.knowledge.records import checked_steps, turn_index
-from eval_agent.trajectory import Step, pair_member
+from eval_agent.trajectories.format import Step, checked_steps, pair_member, turn_index
 
 TASKS = ("alfworld", "sciworld", "webshop")
 GENS = ("task_knowledge", "state_knowledge")
@@ -66,9 +65,9 @@ def load_synthesizer(
     if task not in TASKS:
         raise InputError(f'unknown task "{task}", expected one of {", ".join(TASKS)}')
     if model_name == RULES:
-        from eval_agent.knowledge import rules, sciworld_rules
+        from eval_agent.rules import alfworld, sciworld
 
-        known = {"alfworld": rules, "sciworld": sciworld_rules}
+        known = {"alfworld": alfworld, "sciworld": sciworld}
         if task not in known:
             raise InputError(f'--model_name rules knows {" and ".join(known)}; for "{task}" name a served model')
         return known[task]

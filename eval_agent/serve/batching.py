@@ -20,7 +20,7 @@ from transformers import AttentionInterface
 from transformers.cache_utils import Cache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from eval_agent.serve.prefix_cache import Prefix
+from eval_agent.serve.caches import Prefix
 
 SIDE_BY_SIDE = "side_by_side"  # the attention implementation's name in transformers
 _MOST_TOKENS = 8192  # in one pass: more would need memory that the caches could have

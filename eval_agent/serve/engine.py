@@ -16,8 +16,7 @@ from peft.utils import AuxiliaryTrainingWrapper
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from eval_agent.serve.batching import SIDE_BY_SIDE, AdapterSpans, Batcher, Call, States
-from eval_agent.serve.prefix_cache import Prefix, PrefixCache
-
+from eval_agent.serve.caches import Prefix, PrefixCache
 
 # parameters x tokens of a pass from which on more threads than one pay on a CPU: below it (float32, 2 cores, measured)
 # the threads' meeting after each operation costs more than they save, and the other processes need the cores too

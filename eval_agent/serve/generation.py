@@ -1,7 +1,11 @@
-"""Text generation with FastChat's request fields, over the prefix cache.
+"""Text generation with FastChat's request fields, over the prefix cache, several tokens a pass (prompt lookup).
 
 Differs from FastChat's own generate_stream on purpose: the prompt is never truncated, and text comes out as
 the tokens spell it (no clean-up of spaces), so that appended to the prompt it is found in the cache again.
+
+Answers repeat much of what stands before them (names of places, the last state knowledge). What once followed
+the newest tokens is read together with them; the model's own choice at each of these places then shows how far
+that was right. The text is the one that token by token decoding gives.
 """
 
 from collections.abc import Iterator
@@ -14,7 +18,6 @@ from fastchat.serve.inference import prepare_logits_processor
 from fastchat.utils import is_partial_stop
 
 from eval_agent.serve.engine import Engine, RequestError
-from eval_agent.serve.prompt_lookup import PromptLookup
 
 
 def generate_stream(engine: Engine, params: dict, stream_interval: int, seed: int | None) -> Iterator[dict]:
@@ -169,3 +172,24 @@ class TextStream:
         if found:
             self.text = self.text[: min(found)]
         return bool(found)
+
+
+_MATCHED = 2  # newest tokens that must have stood together before
+_GUESSED = 8  # tokens that one pass reads ahead; of 3, 5 and 8 the fastest (tiny model, CPU, 16 dialogues)
+
+
+class PromptLookup:
+    """Guesses at the tokens after ``ids``, a list that its owner lets grow."""
+
+    def __init__(self, ids: list[int]):
+        self._ids = ids
+        self._follows: dict[tuple[int, ...], int] = {}  # where what followed these tokens last time begins
+        self._indexed = _MATCHED
+
+    def guess(self, most: int) -> list[int]:
+        """Up to ``most`` tokens; none where the newest ones are new together."""
+        for end in range(self._indexed, len(self._ids)):
+            self._follows[tuple(self._ids[end - _MATCHED:end])] = end
+        self._indexed = max(_MATCHED, len(self._ids))
+        start = self._follows.get(tuple(self._ids[-_MATCHED:]))
+        return [] if start is None else self._ids[start:start + min(most, _GUESSED)]

@@ -42,7 +42,7 @@ from fastchat.serve.model_worker import ModelWorker, worker_id
 from fastchat.utils import str_to_torch_dtype
 
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.serve.answers import Answers, repeatable
+from eval_agent.serve.caches import Answers, repeatable
 from eval_agent.serve.embedding import embed
 from eval_agent.serve.engine import Engine, RequestError
 from eval_agent.serve.generation import generate_stream

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from fastchat.constants import ErrorCode
 
+from eval_agent.serve.caches import common_prefix
 from eval_agent.serve.engine import Engine, RequestError
-from eval_agent.serve.prefix_cache import common_prefix
 
 
 @dataclass

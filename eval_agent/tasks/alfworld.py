@@ -59,7 +59,7 @@ def data_path(text: str) -> Path:
 def _how_to_get(text: str) -> str:
     if "$ALFWORLD_DATA" in text:
         return "get the games with alfworld-download, or set ALFWORLD_DATA to the folder with json_2.1.1"
-    return "make the demo games with python -m eval_agent.demo_games"
+    return "make the demo games with python -m eval_agent.demo.games"
 
 
 def _is_playable(game: Path) -> bool:

@@ -6,12 +6,11 @@ from fnmatch import fnmatch
 
 import pytest
 
-from eval_agent.config import load_task_config, read_instruction
+from eval_agent.config import METHODS, apply_overrides, load_method, load_task_config, read_instruction
 from eval_agent.errors import InputError
-from eval_agent.knowledge.household import Household
-from eval_agent.knowledge.laboratory import Laboratory, parse_task
-from eval_agent.methods import METHODS, apply_overrides, load_method
-from eval_agent.trajectory import action_verb
+from eval_agent.rules.alfworld_state import Household
+from eval_agent.rules.sciworld_state import Laboratory, parse_task
+from eval_agent.trajectories.format import action_verb
 
 TASKS = ("alfworld", "sciworld")
 NAMES = {

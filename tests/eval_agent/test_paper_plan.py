@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from eval_agent.config import load_method
 from eval_agent.errors import InputError
-from eval_agent.methods import load_method
 from eval_agent.paper_plan import PaperModel, Plan, describe
 from eval_agent.report.published import Experiment
 from eval_agent.report.published import names as names_of_experiments

@@ -3,7 +3,7 @@
 import pytest
 
 from eval_agent.agents.base import ContextOverflow, ModelError
-from eval_agent.reflection import LEFT_OUT, reflect
+from eval_agent.episode import LEFT_OUT, reflect
 
 TRIAL = ["You are an agent.", "OK", "The task.", *(text for n in range(8) for text in (f"act {n}", f"see {n}"))]
 

@@ -1,6 +1,6 @@
 """The counts behind the README's explanation, over dialogues written here."""
 
-from eval_agent.knowledge import rules
+from eval_agent.rules import alfworld as rules
 from scripts import explain_alfworld as explain
 
 TASK = ("You are in the middle of a room. Looking quickly around you, you see a drawer 1, a shelf 1, and a desk 1.\n"

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from eval_agent.errors import InputError
 
+from eval_agent.errors import InputError
 from train.chat_templates import TEMPLATES, get_template
+from train.data import Conversation
 from train.encoding import IGNORE, encode_conversations, served_otherwise
-from train.sft_data import Conversation
 from train.token_cache import cache_file, load, store
 
 FAMILIES = sorted(TEMPLATES)

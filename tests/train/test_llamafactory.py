@@ -1,4 +1,4 @@
-"""Our tokens and labels against LLaMA-Factory 0.9.5's, which scripts/compare_llamafactory.sh wrote down."""
+"""Our tokens and labels against LLaMA-Factory 0.9.5's, which scripts/bench/compare_llamafactory.sh wrote down."""
 
 import json
 from itertools import zip_longest
@@ -8,8 +8,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from train.chat_templates import get_template
+from train.data import read_conversations
 from train.encoding import IGNORE, encode_conversations
-from train.sft_data import read_conversations
 
 FOLDER = Path(__file__).resolve().parent / "fixtures" / "llamafactory"
 CASES = sorted(path.parent.name for path in FOLDER.glob("*/case.json"))

@@ -7,10 +7,10 @@ import shutil
 import subprocess
 
 import pytest
-from eval_agent.files import read_json
-from tests.conftest import ROOT
 
-from eval_agent.sft_data import MODES
+from eval_agent.files import read_json
+from eval_agent.trajectories.sft import MODES
+from tests.conftest import ROOT
 from train.arguments import parse_arguments
 
 TABLE = (ROOT / "configs" / "train" / "README.md").read_text()

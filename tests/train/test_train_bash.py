@@ -15,14 +15,14 @@ import pytest
 import torch
 from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
-from tests.conftest import ROOT
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.conftest import ROOT
 from tests.train.test_arguments import seed_flags
 from train.chat_templates import get_template
+from train.data import read_conversations
 from train.encoding import IGNORE, encode_conversations
-from train.sft_data import read_conversations
 from train.train_bash import main
 
 TURNS = [

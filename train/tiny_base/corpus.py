@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from eval_agent.trajectory import OBSERVATION
+from eval_agent.trajectories.format import OBSERVATION
 from train.chat_templates import get_template
 
 _TEMPLATE = get_template("mistral_v02")

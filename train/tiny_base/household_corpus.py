@@ -5,9 +5,8 @@ Every episode is made anew: a room, an expert, now and then wrong turns to recov
 
 import random
 
-from eval_agent.knowledge.household import Household, type_of
-from eval_agent.knowledge.rules import compose_task_knowledge, state_knowledge_in
-from eval_agent.knowledge.thoughts import thought_in
+from eval_agent.rules.alfworld import compose_task_knowledge, state_knowledge_in, thought_in
+from eval_agent.rules.alfworld_state import Household, type_of
 from train.tiny_base.corpus import Corpus, Turn
 from train.tiny_base.household_rooms import Room, RoomVariety
 from train.tiny_base.household_searcher import Searcher

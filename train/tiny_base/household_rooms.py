@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from eval_agent.knowledge.household import APPLIANCES, TASK, Goal, parse_goal
+from eval_agent.rules.alfworld_state import APPLIANCES, TASK, Goal, parse_goal
 
 _MOST_OF_A_TYPE = 20
 _SHARED_SPOT = 0.03  # share of drawn furniture within reach of the piece before it

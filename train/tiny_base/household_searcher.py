@@ -8,7 +8,7 @@ copied from there, and the last one is always number 1. Like ALFWorld's own expe
 
 from collections import Counter
 
-from eval_agent.knowledge.household import APPLIANCES, Household, type_of
+from eval_agent.rules.alfworld_state import APPLIANCES, Household, type_of
 
 
 class Searcher:

@@ -8,7 +8,7 @@ import random
 import re
 from collections import Counter
 
-from eval_agent.knowledge.household import APPLIANCES, TASK, Goal, type_of
+from eval_agent.rules.alfworld_state import APPLIANCES, TASK, Goal, type_of
 from train.tiny_base.household_rooms import Room
 
 NOTHING = "Nothing happens."

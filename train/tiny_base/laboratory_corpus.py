@@ -8,10 +8,9 @@ import random
 import re
 from dataclasses import replace
 
-from eval_agent.knowledge.laboratory import Laboratory, parse_task
-from eval_agent.knowledge.sciworld_rules import state_knowledge_in, task_knowledge
-from eval_agent.knowledge.sciworld_thoughts import thought_in
-from eval_agent.trajectory import Step, steps_of
+from eval_agent.rules.sciworld import state_knowledge_in, task_knowledge, thought_in
+from eval_agent.rules.sciworld_state import Laboratory, parse_task
+from eval_agent.trajectories.format import Step, steps_of
 from train.tiny_base.corpus import Corpus, Turn
 
 UNKNOWN = "No known action matches that input."  # the simulator's answer to what is not there

@@ -4,7 +4,7 @@
     python -m train.tiny_base.pretrain --trajectories outputs/sciworld/expert.json \\
         --recipe configs/train/tiny_base_sciworld.json --output_dir data/tiny-mistral-sciworld
 
-The first is ALFWorld's base, the second ScienceWorld's, on the output of eval_agent.collect_expert for train
+The first is ALFWorld's base, the second ScienceWorld's, on the output of eval_agent.trajectories.collect_expert for train
 variations. Knows the recipe (times in minutes on this machine) and nothing of LoRA or
 evaluation. Killed and started again, it goes on from its last saved state. A tokenizer that is in the output
 folder already is used as it is.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eval_agent.envs.alfworld_text import in_grammar, observation_text, put_verb_of, task_text
+from eval_agent.envs.alfworld import in_grammar, observation_text, put_verb_of, task_text
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from eval_agent.envs import java
-from eval_agent.envs.java import find_java
+from eval_agent.envs import sciworld as java
+from eval_agent.envs.sciworld import find_java
 from eval_agent.errors import InputError
 
 

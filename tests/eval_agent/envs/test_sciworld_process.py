@@ -13,7 +13,7 @@ import pytest
 
 from eval_agent.config import load_task_config
 from eval_agent.envs import EnvLost, ProcessEnv, with_restarts
-from eval_agent.envs.sciworld_env import SciWorldEnv
+from eval_agent.envs.sciworld import SciWorldEnv
 from eval_agent.errors import InputError
 from eval_agent.tasks.sciworld import SciWorldTask
 
@@ -142,7 +142,7 @@ def _heed_ctrl_c() -> None:
 
 
 def test_ctrl_c_ends_a_run_over_many_tasks_and_all_its_servers(tmp_path):
-    command = [sys.executable, "-m", "eval_agent.collect_expert", "--exp_config", "sciworld", "--split", "unseen",
+    command = [sys.executable, "-m", "eval_agent.trajectories.collect_expert", "--exp_config", "sciworld", "--split", "unseen",
                "--num_workers", "2", "--output_path", str(tmp_path / "expert.json")]
     root = Path(__file__).resolve().parents[3]
     with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, start_new_session=True,

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from eval_agent.envs.process import ProcessEnv
+from eval_agent.envs.worker import ProcessEnv
 from eval_agent.errors import InputError
 from eval_agent.tasks import load_tasks
 

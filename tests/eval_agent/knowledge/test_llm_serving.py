@@ -7,14 +7,14 @@ import json
 
 import pytest
 import torch
+from alfworld_pairs import answered_turns, make_pairs, run_main
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import world_knowledge_build
-from alfworld_pairs import answered_turns, make_pairs, run_main
 from eval_agent.files import read_json, write_json
 from eval_agent.knowledge.llm import PROMPTS, _told, fill
-from eval_agent.trajectory import ACTION, OBSERVATION, steps_of
+from eval_agent.trajectories.format import ACTION, OBSERVATION, steps_of
 from tests.eval_agent.serving import ROOT, WORKER, Servers
 from train.chat_templates import get_template
 

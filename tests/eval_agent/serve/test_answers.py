@@ -3,7 +3,7 @@
 import pytest
 import requests
 
-from eval_agent.serve.answers import Answers, repeatable
+from eval_agent.serve.caches import Answers, repeatable
 from tests.eval_agent.serving import WORKER
 
 

@@ -7,8 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from eval_agent.serve.engine import Engine
-from eval_agent.serve.generation import Sampler, generate_stream
-from eval_agent.serve.prompt_lookup import PromptLookup
+from eval_agent.serve.generation import PromptLookup, Sampler, generate_stream
 
 TINY = Path(__file__).resolve().parents[3] / "data" / "tiny-mistral"
 DIALOGUE = """[INST] You are in the middle of a room. Looking quickly around you, you see a bed 1, a desk 1, a drawer 1, a

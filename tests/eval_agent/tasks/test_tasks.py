@@ -61,7 +61,7 @@ def test_missing_games_say_where_to_get_them(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"json_2.1.1/valid_seen: no such folder .*alfworld-download"):
         load_tasks(OFFICIAL, "seen")
     (tmp_path / "train").mkdir()
-    with pytest.raises(InputError, match=r"train: no solvable games .*eval_agent.demo_games"):
+    with pytest.raises(InputError, match=r"train: no solvable games .*eval_agent.demo.games"):
         load_tasks(config_of(tmp_path), "train")
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from eval_agent.knowledge.household import Goal, Household
+from eval_agent.rules.alfworld_state import Goal, Household
 from train.tiny_base.corpus import batches, encode
 from train.tiny_base.household_corpus import HouseholdCorpus
 from train.tiny_base.household_rooms import Receptacle, Room, RoomVariety, read_room
@@ -91,7 +91,7 @@ def test_the_world_answers_as_the_real_games_do(alfworld_data):
     import re
     from pathlib import Path
 
-    from eval_agent.envs.process import ProcessEnv
+    from eval_agent.envs.worker import ProcessEnv
     from eval_agent.tasks import load_tasks
 
     config = {"task": {"task_class": "AlfWorldTask", "data_path": str(alfworld_data / "json_2.1.1"),

@@ -1,0 +1,221 @@
+"""The offline "rules" for ScienceWorld: the same functions as :mod:`eval_agent.rules.alfworld`.
+
+They stand in for the language model of the paper where none is at hand. Deterministic; they know ScienceWorld's
+wording and nothing else.
+"""
+
+import re
+
+from eval_agent.envs.sciworld import impossible
+from eval_agent.rules.sciworld_state import Laboratory, parse_task
+from eval_agent.trajectories.format import Step
+
+malformed = 0  # as of any synthesizer: answers to ask for again
+_MOST_STEPS = 16  # of the workflow
+_MOST_NAMED = 4
+_FOCUS = "focus on "
+# actions that only look, or that are repeated while one waits
+_ASIDE = re.compile(r"(look|inventory|task|wait|examine|open door|close door|\d+$)")
+
+
+def task_knowledge(chosen: list[Step], rejected: list[Step]) -> str:
+    """Knowledge of one task from its expert (chosen) and explored (rejected) steps, on one line.
+
+    Raises InputError where the task is not worded as ScienceWorld's.
+    """
+    task = parse_task(chosen[0].observation)
+    expert, explored = (Laboratory.after(chosen[0].observation, _history(steps)) for steps in (chosen, rejected))
+    if chosen[-1].action.startswith(_FOCUS):  # nothing was said to the last action any more
+        expert.focused.append(chosen[-1].action.removeprefix(_FOCUS))
+    text = f"Task Knowledge: When you have to {task}, you should {_advice(expert)}."
+    avoid = _mistakes(expert, explored, rejected)
+    if avoid:
+        text += f" You should not {avoid}."
+    workflow = " ".join(f"{number}) {step}" for number, step in enumerate(_workflow(chosen), 1))
+    return f"{text} The action workflows are: {workflow}"
+
+
+def state_knowledge(task: str, history: list[tuple[str, str]]) -> str:
+    """What is known after ``history`` of (action, observation), on one line of at most some 80 words.
+
+    Raises InputError where the task is not worded as ScienceWorld's.
+    """
+    return state_knowledge_in(Laboratory.after(task, history))
+
+
+def state_knowledge_in(state: Laboratory) -> str:
+    """As :func:`state_knowledge`, from the state itself."""
+    parts = [f"The task is to {state.task}."]
+    if state.place:
+        before = [room for room in state.rooms if room != state.place]
+        seen = f", I have been in the {_several(before)}" if before else ""
+        looked = " and have looked around" if state.place in state.looked_at else ""
+        parts.append(f"I am in the {state.place}{looked}{seen}.")
+    parts.append(f"I hold the {_several(state.held)}." if state.held else "I hold nothing.")
+    if state.focused:
+        parts.append(f"I focused on the {_several(state.focused)}.")
+    parts += [f"The {thing} is in the {place}." for thing, place in list(state.moved.items())[-2:]]
+    parts += [f"The {device} is {mode}." for device, mode in list(state.switched.items())[-2:]]
+    parts += [f"The {thing} measured {value}." for thing, value in list(state.measured.items())[-1:]]
+    parts += [f"I poured the {what}." for what in state.poured[-2:]]
+    if state.connected:
+        parts.append(f"The {_several(state.connected)} are connected.")
+    parts += [f"The {device} is on." for device in state.lit[-2:]]
+    if state.waited:
+        parts.append(f"I have waited for {state.waited} moments.")
+    parts += [f"I made {thing}." for thing in state.made[-1:]]
+    parts += [f"I read {text}." for text in state.read[-1:]]
+    if state.asked:
+        parts.append("I was asked which one I mean.")
+    if state.failed:
+        parts.append(f'My last action "{state.failed}" was not possible: {state.reply.rstrip(".")}.')
+    return "State Knowledge: " + " ".join(" ".join(parts).split())
+
+
+def _history(steps: list[Step]) -> list[tuple[str, str]]:
+    return [(step.action, after.observation) for step, after in zip(steps, steps[1:])]
+
+
+def _advice(expert: Laboratory) -> str:
+    """Where to go, what to take and what to focus on."""
+    parts = []
+    if expert.rooms:
+        parts.append(f"go to the {_several(expert.rooms)}")
+    taken = [*expert.moved, *expert.held]
+    if taken:
+        parts.append(f"take the {_several(taken)}")
+    if expert.focused:
+        parts.append(f"focus on the {_several(expert.focused)}")
+    return " and ".join(parts) or "look around first"
+
+
+def _mistakes(expert: Laboratory, explored: Laboratory, rejected: list[Step]) -> str:
+    """What only the explored run did: other rooms, a wrong focus, impossible actions."""
+    parts = []
+    rooms = [room for room in explored.rooms if room not in expert.rooms]
+    if rooms and expert.rooms:
+        parts.append(f"lose time in the {_several(rooms)}")
+    wrong = [thing for thing in explored.focused if thing not in expert.focused]
+    if wrong and expert.focused:
+        parts.append(f"focus on the {_several(wrong)}")
+    failed = [action for action, observation in _history(rejected) if impossible(observation)]
+    if failed:
+        parts.append(f'try impossible actions like "{failed[0]}"')
+    return " or ".join(parts)
+
+
+def _workflow(steps: list[Step]) -> list[str]:
+    """The expert's actions that matter, each once, the first and last ones where there are too many."""
+    observations = [step.observation for step in steps[1:]] + [""]
+    actions = [
+        step.action for step, observation in zip(steps, observations)
+        if not _ASIDE.match(step.action) and not impossible(observation)
+    ]
+    actions = list(dict.fromkeys(actions))
+    if len(actions) > _MOST_STEPS:
+        half = _MOST_STEPS // 2
+        actions = [*actions[:half], *actions[-half:]]
+    return actions or [steps[-1].action]
+
+
+def _several(names: list[str]) -> str:
+    """"a, b and c" of the last few different names."""
+    names = list(dict.fromkeys(names))[-_MOST_NAMED:]
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" and {names[-1]}"
+
+
+_CONDUCTS = re.compile(r"If it is electrically (conductive|nonconductive), place it in the ([\w ]+?)\.")
+_LIMIT = re.compile(r"(above|below) (-?[\d.]+) degrees celsius, (?:place it in|focus on) the ([\w ]+?)\.")
+_CONTAINERS = ("cup", "pot", "jug", "jar", "bowl")
+_DEVICES = {"activate": "on", "deactivate": "off"}
+
+
+def thought(task: str, history: list[tuple[str, str]], action: str) -> str:
+    """One sentence or two for ``action`` after ``history`` of (action, observation), without "Thought:".
+
+    Raises InputError where the task is not worded as ScienceWorld's.
+    """
+    return thought_in(Laboratory.after(task, history), task, action)
+
+
+def thought_in(state: Laboratory, task: str, action: str) -> str:
+    """As :func:`thought`, from the state of knowledge: what was found out or done last, then the reason."""
+    verb, _, rest = action.partition(" ")
+    if action == "look around":
+        return "I wait and see what has changed." if state.waited else _look(state)
+    if verb in ("go", "teleport"):
+        return _why_go(task, rest.removeprefix("to "))
+    if verb == "focus":
+        return f"{_finding(state, task, rest)}The task wants a focus on the {_plain(rest.removeprefix('on '))}."
+    if verb == "move":
+        thing, _, target = rest.partition(" to ")
+        return f"{_finding(state, task, target)}The {_plain(thing)} has to go to the {_plain(target)}."
+    if verb == "pour":
+        thing, into, target = rest.rpartition(" into " if " into " in rest else " in ")
+        return f"I pour the {_plain(thing)} into the {_plain(target)}." if into else f"I pour the {rest}."
+    if verb == "use":
+        return _why_use(rest)
+    if verb.isdigit():
+        return f"I was asked which one I mean. Number {verb} is the right one."
+    return _other(verb, rest)
+
+
+def _look(state: Laboratory) -> str:
+    return f"I am in the {state.place}. I look at what is here." if state.place else "I look at what is here."
+
+
+def _why_go(task: str, room: str) -> str:
+    if re.search(rf"\b{re.escape(room)}\b", task):
+        return f"The task speaks of the {room}. I go there."
+    return f"I need something from the {room}. I go there."
+
+
+def _finding(state: Laboratory, task: str, target: str) -> str:
+    """What was found out and decides for ``target``; empty where nothing does."""
+    box = target.removeprefix("on ").strip()
+    boxes = {where: what for what, where in _CONDUCTS.findall(task)}
+    if box in boxes:
+        on = next((device for device in state.lit if device in state.connected), None)
+        seen = f"The {on} is on" if on else "Nothing in the circuit is on"
+        return f"{seen}, so it is {boxes[box]}. "
+    limits = {where: (side, degrees) for side, degrees, where in _LIMIT.findall(task)}
+    if box in limits and state.measured:
+        side, degrees = limits[box]
+        return f"It has {list(state.measured.values())[-1]}, which is {side} {degrees}. "
+    return f"I have made {state.made[-1]}. " if state.made and state.reply.endswith(f"{state.made[-1]}.") else ""
+
+
+def _why_use(rest: str) -> str:
+    tool, _, thing = rest.partition(" on ")
+    tool = _plain(tool)
+    if tool == "thermometer":
+        return f"I measure the temperature of the {_plain(thing)}."
+    if tool == "shovel":
+        return "I need soil. I dig for it."
+    return f"I use the {tool}" + (f" on the {_plain(thing)}." if thing else ".")
+
+
+def _other(verb: str, rest: str) -> str:
+    thing = _plain(rest.removeprefix("up ").removeprefix("down "))
+    if verb == "connect":
+        return f"The circuit is not closed yet. I connect the {rest.replace(' to ', ' with the ', 1)}."
+    if verb in _DEVICES:
+        return f"I turn the {thing} {_DEVICES[verb]}."
+    if verb in ("wait", "wait1"):
+        return "It needs time."
+    return {
+        "pick": f"I need the {thing}. I take it.",
+        "put": f"I am done with carrying the {thing}. I put it down.",
+        "open": f"What I need may be in the {thing}. I open it.",
+        "close": f"The {thing} has to be closed.",
+        "mix": f"All that is needed is in the {thing}. I mix it.",
+        "read": f"The {thing} tells what is needed. I read it.",
+        "dunk": f"I dunk the {thing.replace(' into ', ' into the ')}.",
+        "eat": f"I eat the {thing}.",
+        "disconnect": f"The {thing} has to be free. I disconnect it.",
+    }.get(verb, f"I try to {verb} {rest}".rstrip() + ".")
+
+
+def _plain(name: str) -> str:
+    """"thermometer" of "thermometer in inventory"."""
+    return name.removesuffix(" in inventory")

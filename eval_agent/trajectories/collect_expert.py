@@ -1,0 +1,165 @@
+"""Expert trajectories for a split, each with thoughts and replayed to victory before it is kept.
+
+    python -m eval_agent.trajectories.collect_expert --exp_config alfworld_demo --split train --output_path expert.json
+
+The actions come from the benchmark's own expert, or with --trajectories from a file of existing trajectories
+(bare ones too). Finished games are kept in a journal beside the output, so a killed run goes on where it was.
+"""
+
+import argparse
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from eval_agent.config import load_task_config, max_steps_of, read_instruction
+from eval_agent.envs import BaseEnv, ExpertFailed, ProcessEnv, with_restarts
+from eval_agent.envs.worker import run_in_envs
+from eval_agent.errors import InputError, exit_on_input_error
+from eval_agent.files import read_records, write_json
+from eval_agent.knowledge.journal import Journal
+from eval_agent.rules import alfworld, sciworld
+from eval_agent.tasks import Task, choose_evenly, load_tasks
+from eval_agent.trajectories.format import ACTION, OBSERVATION, Step, action_of, record_key, steps_of
+
+CONFIGS = Path("configs/task")
+_THOUGHTS = {"AlfWorldTask": alfworld.thought, "SciWorldTask": sciworld.thought}
+_TRIES = 3  # of a replay: in ScienceWorld some things happen by chance
+_PUBLISHED = "for example data/alfworld_sft.json of the Hugging Face dataset agent-eto/eto-sft-trajectory"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task to get an expert trajectory for; ``steps`` are a given trajectory's, None asks the expert."""
+
+    task: Task
+    steps: list[Step] | None
+
+    @property
+    def key(self) -> str:
+        """What the result depends on."""
+        actions = "expert" if self.steps is None else json.dumps([step.action for step in self.steps])
+        return f"{self.task.task_id} {hashlib.sha1(actions.encode()).hexdigest()}"
+
+
+def play(env: BaseEnv, job: Job, max_steps: int) -> dict:
+    """Replay the job's actions in a fresh episode.
+
+    Returns {"task": its text, "steps": [[action, observation], ...]} for a victory in at most ``max_steps``
+    steps, else {"dropped": the reason}.
+    """
+    try:
+        given = job.steps is not None
+        actions = [step.action for step in job.steps] if given else env.expert(job.task, max_steps)
+    except ExpertFailed as error:
+        return {"dropped": str(error)}
+    for _ in range(_TRIES):
+        text, steps = env.reset(job.task), []
+        for action in actions[:max_steps]:
+            result = env.step(action)
+            steps.append([action, result.observation])
+            if result.done:
+                break
+        if steps and result.success:
+            return {"task": text, "steps": steps}
+    too_long = len(actions) > max_steps
+    return {"dropped": f"longer than {max_steps} steps" if too_long else "its actions do not win"}
+
+
+def trajectory(job: Job, episode: dict, instruction: str) -> dict:
+    """An episode in ETO's form: instruction, "OK", task, then thought and action against observation.
+
+    A given trajectory's own thoughts are kept; where there are none they are written by rule.
+    """
+    turns = [("human", instruction), ("gpt", "OK"), ("human", episode["task"])]
+    for number, (action, observation) in enumerate(episode["steps"]):
+        reply = job.steps[number].reply if job.steps else ""
+        if action_of(reply) is None:
+            history = [tuple(step) for step in episode["steps"][:number]]
+            thought = _THOUGHTS[type(job.task).__name__]
+            reply = f"Thought: {thought(episode['task'], history, action)}\n{ACTION} {action}"
+        turns += [("gpt", reply), ("human", OBSERVATION + observation)]
+    return {
+        "id": job.task.task_id,
+        "reward": 1.0,
+        # nothing answers the last observation
+        "conversations": [{"from": speaker, "value": value} for speaker, value in turns[:-1]],
+    }
+
+
+def given_jobs(path: Path, tasks: list[Task], limit: int | None, seed: int) -> list[Job]:
+    """Jobs for those tasks that the file has a trajectory of. Raises InputError where there is none."""
+    where = {}
+    for index, record in enumerate(read_records(path)):
+        name = f"{path}, record {index}"
+        where[record_key(record, name).replace("/", "__")] = (record, name)
+    chosen = choose_evenly([task for task in tasks if task.task_id in where], limit, seed)
+    if not chosen:
+        raise InputError(f"{path}: no trajectory of a game in this split, such as {tasks[0].task_id}")
+    return [Job(task, steps_of(*where[task.task_id])) for task in chosen]
+
+
+def collect(jobs: list[Job], config: dict, output_path: Path, num_workers: int) -> Counter:
+    """Play all jobs, write the trajectories of the won ones; returns the reasons why others were dropped.
+
+    Raises InputError where nothing is kept.
+    """
+    instruction = read_instruction(config["agent"]["instruction"])
+    limits = {job.key: max_steps_of(config["env"], job.task) for job in jobs}
+    journal = Journal(output_path.with_name(output_path.name + ".journal.jsonl"))
+    missing = [job for job in jobs if journal.get(job.key) is None]
+    if missing:
+        ProcessEnv(config["env"]).check()
+
+    def work(env: BaseEnv, job: Job) -> dict:
+        return with_restarts(lambda: play(env, job, limits[job.key]))
+
+    games = run_in_envs(config["env"], work, missing, num_workers)
+    progress = tqdm(games, total=len(jobs), initial=len(jobs) - len(missing), desc="expert", unit="game")
+    for job, episode in progress:
+        journal.add(job.key, json.dumps(episode))
+    journal.close()
+    episodes = [(job, json.loads(journal.get(job.key))) for job in jobs]
+    dropped = Counter(episode["dropped"] for _, episode in episodes if "dropped" in episode)
+    kept = [trajectory(job, episode, instruction) for job, episode in episodes if "steps" in episode]
+    if not kept:
+        reasons = "; ".join(f"{reason}: {count}" for reason, count in dropped.items())
+        raise InputError(f"no trajectory wins ({reasons}); use --trajectories, {_PUBLISHED}")
+    write_json(output_path, kept)
+    return dropped
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--exp_config", required=True, help=f"name in {CONFIGS}, or a .json file")
+    parser.add_argument("--split", default="train", help="train, dev (= seen) or test (= unseen)")
+    parser.add_argument("--output_path", type=Path, required=True, help="JSON file for the trajectories")
+    parser.add_argument("--trajectories", type=Path, help=f"instead of the expert, {_PUBLISHED}")
+    parser.add_argument("--limit", type=int, help="at most this many games, evenly over the task types")
+    parser.add_argument("--seed", type=int, default=0, help="which games --limit takes")
+    parser.add_argument("--num_workers", type=int, default=2, help="games played at once")
+    return parser
+
+
+@exit_on_input_error
+def main() -> None:
+    arguments = build_parser().parse_args()
+    config = load_task_config(arguments.exp_config, CONFIGS)
+    tasks = load_tasks(config, arguments.split)
+    if arguments.trajectories:
+        jobs = given_jobs(arguments.trajectories, tasks, arguments.limit, arguments.seed)
+    else:
+        jobs = [Job(task, None) for task in choose_evenly(tasks, arguments.limit, arguments.seed)]
+    dropped = collect(jobs, config, arguments.output_path, arguments.num_workers)
+    kept = len(jobs) - dropped.total()
+    reasons = "".join(f"; dropped {count}: {reason}" for reason, count in dropped.most_common())
+    print(f"{arguments.output_path}: {kept} trajectories of {len(jobs)} games{reasons}")
+
+
+if __name__ == "__main__":
+    main()

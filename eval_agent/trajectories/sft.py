@@ -1,0 +1,142 @@
+"""Training records (sharegpt) for each kind of model: WKM's two, the ablations', the baselines' (NAT, KnowAgent, ETO).
+
+They are the very dialogues that evaluation holds, so each instruction comes from the file that evaluation
+reads and replaces the one that a trajectory brings along.
+"""
+
+from eval_agent.errors import InputError
+from eval_agent.trajectories.dialogue import (
+    action_path,
+    agent_turns,
+    dialogue,
+    instruction,
+    react_steps,
+    sharegpt,
+    shown,
+    task_text,
+)
+from eval_agent.trajectories.format import (
+    OBSERVATION,
+    Step,
+    checked_steps,
+    expert_of,
+    known_steps,
+    one_line,
+    pair_member,
+    required_task_knowledge,
+)
+
+_ROLES = {
+    "agent_model": "agent",
+    "experienced_agent": "agent",
+    "explicit_state": "agent",
+    "world_model": "world_model",
+}
+MODES = (*_ROLES, "nat", "knowagent", "eto")
+
+
+def make_conversations(records: list[dict], task: str, mode: str, source: str) -> list[dict]:
+    """The training records that ``mode`` makes of pairs or bare trajectories.
+
+    ``{"id" | "game_file", "conversations"}``, one per record (its chosen side), for all modes but two:
+    ``nat`` has another for each rejected trajectory, ``eto`` has pairs, ``{..., "conversations", "chosen",
+    "rejected"}``. Both leave out what is no worse than the expert. Raises InputError for an unknown task or
+    mode, and naming file, record and field where something that ``mode`` needs is missing.
+    """
+    if mode not in MODES:
+        raise InputError(f'unknown mode "{mode}", expected one of {", ".join(MODES)}')
+    made = []
+    for index, record in enumerate(records):
+        made += _make(record, task, mode, f"{source}: record {index}")
+    if not made:
+        raise InputError(
+            f"{source}: no rejected trajectory earned less than the expert's, nothing for mode {mode}"
+        )
+    return made
+
+
+def _make(record: dict, task: str, mode: str, where: str) -> list[dict]:
+    if mode == "nat":
+        return nat_records(record, task, where)
+    if mode == "knowagent":
+        return [knowagent_record(record, task, where)]
+    if mode == "eto":
+        return eto_records(record, task, where)
+    return [_record(record, mode, instruction(task, _ROLES[mode]), where)]
+
+
+def world_model_turns(steps: list[Step], task_knowledge: str) -> list[str]:
+    """The world model's turns from the task on: u, kappa, then each step and state knowledge (Eq. 8-10)."""
+    turns = [task_text(steps[0].observation), task_knowledge]
+    for before, step in zip(steps, steps[1:]):
+        turns += [f"{before.reply}\n{OBSERVATION}{step.observation}", one_line(step.state_knowledge)]
+    return turns
+
+
+def explicit_state_turns(steps: list[Step], task_knowledge: str) -> list[str]:
+    """The agent's dialogue with state knowledge after each observation (Figure 6's ablation)."""
+    turns = agent_turns(steps, task_knowledge)
+    for number, step in enumerate(steps[1:], 1):
+        turns[2 * number] = shown(turns[2 * number], one_line(step.state_knowledge))
+    return turns
+
+
+def _record(record: dict, mode: str, opening: str, where: str) -> dict:
+    trajectory, place = expert_of(record, where)
+    made = dialogue(opening, _turns(record, trajectory, mode, where, place), trajectory)
+    if mode == "world_model":
+        made["conversations"][1]["loss"] = False  # its "OK" is no knowledge
+    return made
+
+
+def _turns(record: dict, trajectory: dict, mode: str, where: str, place: str) -> list[str]:
+    if mode == "experienced_agent":
+        return agent_turns(react_steps(trajectory, place), None)
+    knowledge = required_task_knowledge(record, trajectory, where)
+    if mode == "agent_model":
+        return agent_turns(react_steps(trajectory, place), knowledge)
+    known_steps(trajectory, 1, place)
+    turns = explicit_state_turns if mode == "explicit_state" else world_model_turns
+    return turns(react_steps(trajectory, place), knowledge)
+
+
+def nat_records(pair: dict, task: str, where: str) -> list[dict]:
+    """NAT: the expert's trajectory under the positive instruction, a failed one under the negative.
+
+    Both are learnt. Evaluation gives the positive instruction, ``{task}_nat_positive.txt``.
+    """
+    trajectory, place = expert_of(pair, where)
+    turns = agent_turns(react_steps(trajectory, place), None)
+    records = [dialogue(instruction(task, "nat_positive"), turns, trajectory)]
+    if rejected_is_worse(pair, where):
+        failed = pair["rejected"]
+        turns = agent_turns(checked_steps(failed, f"{where}: rejected"), None)
+        records.append(dialogue(instruction(task, "nat_negative"), turns, failed))
+    return records
+
+
+def knowagent_record(record: dict, task: str, where: str) -> dict:
+    """KnowAgent: action knowledge in the instruction, the path of actions so far in each human turn."""
+    trajectory, place = expert_of(record, where)
+    steps = react_steps(trajectory, place)
+    turns = agent_turns(steps, None)
+    for number in range(len(steps)):
+        turns[2 * number] = shown(turns[2 * number], action_path([step.action for step in steps[:number]]))
+    return dialogue(instruction(task, "knowagent"), turns, trajectory)
+
+
+def eto_records(pair: dict, task: str, where: str) -> list[dict]:
+    """ETO: the prompt (instruction, "OK", task) and both ways to go on, where the expert's earned more."""
+    if not rejected_is_worse(pair, where):
+        return []
+    chosen, place = expert_of(pair, where)
+    task_turn, *good = agent_turns(react_steps(chosen, place), None)
+    _, *bad = agent_turns(checked_steps(pair["rejected"], f"{where}: rejected"), None)
+    prompt = dialogue(instruction(task, "agent"), [task_turn], chosen)
+    return [{**prompt, "chosen": sharegpt(good, first=1), "rejected": sharegpt(bad, first=1)}]
+
+
+def rejected_is_worse(pair: dict, where: str) -> bool:
+    """Whether the rejected trajectory earned less; rewards that a published pair lacks count as 1 and 0."""
+    chosen, rejected = (pair_member(pair, name, where) for name in ("chosen", "rejected"))
+    return chosen.get("reward", 1.0) > rejected.get("reward", 0.0)

@@ -1,6 +1,0 @@
-#!/usr/bin/env bash
-# Starting and stepping ALFWorld games: TextWorld's own engine, ours that sees a game for the first time, ours that has
-# it on disk. The last line is a JSON object.
-#     bash scripts/bench_games.sh [--exp_config alfworld] [--split dev] [--games 20]
-source "$(dirname "$0")/settings.sh"
-PYTHONPATH=. python scripts/bench_games.py --exp_config "$EXP_CONFIG" "$@"

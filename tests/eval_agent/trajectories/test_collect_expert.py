@@ -1,0 +1,122 @@
+"""Expert trajectories: form, thoughts, what is dropped, and going on after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from eval_agent.trajectories import collect_expert
+from eval_agent.errors import InputError
+from eval_agent.tasks import load_tasks
+from eval_agent.trajectories.format import steps_of, task_turns
+
+INSTRUCTION = Path("eval_agent/prompt/instructions/alfworld_agent.txt").read_text().strip()
+
+
+@pytest.fixture(scope="module")
+def config_file(demo_games, tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("config") / "demo.json"
+    path.write_text(json.dumps(demo_games.task_config))
+    return str(path)
+
+
+@pytest.fixture
+def collect(config_file, monkeypatch, capsys):
+    """Run the entry; gives what it printed."""
+
+    def run(output: Path, *flags: str) -> str:
+        argv = ["collect_expert", "--exp_config", config_file, "--output_path", str(output), *flags]
+        monkeypatch.setattr("sys.argv", argv)
+        collect_expert.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def bare(task_id: str, actions: list[str]) -> dict:
+    """A trajectory as published sets have them: no instruction, no thoughts."""
+    turns = [{"from": "human", "value": "Your task is to: something."}]
+    for action in actions:
+        turns += [{"from": "gpt", "value": action}, {"from": "human", "value": "whatever was seen"}]
+    game_file = f"json_2.1.1/train/{task_id.replace('__', '/')}/game.tw-pddl"
+    return {"game_file": game_file, "conversations": turns}
+
+
+def test_the_expert_s_trajectories_are_in_eto_s_form_and_win(collect, demo_games, env, tmp_path):
+    printed = collect(tmp_path / "expert.json")
+    assert "expert.json: 2 trajectories of 2 games\n" in printed
+    records = json.loads((tmp_path / "expert.json").read_text())
+    for task, record in zip(load_tasks(demo_games.task_config, "train"), records, strict=True):
+        assert (record["id"], record["reward"]) == (task.task_id, 1.0)
+        turns = record["conversations"]
+        assert [turn["value"] for turn in turns[:2]] == [INSTRUCTION, "OK"]
+        assert turns[2]["value"] == env.reset(task)
+        steps = steps_of(record, "record")
+        assert [step.action for step in steps] == demo_games.expert_actions[task.task_id]
+        assert all(step.reply == f"{step.reply.splitlines()[0]}\nAction: {step.action}" for step in steps)
+        assert all(step.reply.startswith("Thought: ") for step in steps)
+        assert all(turn["value"].startswith("Observation: ") for turn in turns[4::2])
+        seen = [env.step(step.action) for step in steps]
+        assert [result.observation for result in seen[:-1]] == [step.observation for step in steps[1:]]
+        assert seen[-1].success and turns[-1]["from"] == "gpt"
+
+
+def test_given_trajectories_are_replayed_and_those_that_do_not_win_are_dropped(collect, demo_games, tmp_path):
+    (good, good_actions), (bad, bad_actions), _ = demo_games.expert_actions.items()
+    given = [bare(good, good_actions), bare(bad, bad_actions[:-1]), bare("another__game", ["look"])]
+    (tmp_path / "given.json").write_text(json.dumps(given))
+    printed = collect(tmp_path / "out.json", "--trajectories", str(tmp_path / "given.json"))
+    assert "1 trajectories of 2 games; dropped 1: its actions do not win" in printed
+    (record,) = json.loads((tmp_path / "out.json").read_text())
+    assert record["id"] == good
+    assert [step.action for step in steps_of(record, "record")] == good_actions
+    assert "whatever was seen" not in json.dumps(record)
+
+
+def test_given_thoughts_are_kept(collect, demo_games, tmp_path):
+    task_id, actions = next(iter(demo_games.expert_actions.items()))
+    given = bare(task_id, [f"Thought: mine\nAction: {action}" for action in actions])
+    (tmp_path / "given.jsonl").write_text(json.dumps(given) + "\n")
+    collect(tmp_path / "out.json", "--trajectories", str(tmp_path / "given.jsonl"))
+    (record,) = json.loads((tmp_path / "out.json").read_text())
+    assert [turn["value"] for turn in task_turns(record, "record")[1::2]] == [
+        f"Thought: mine\nAction: {action}" for action in actions
+    ]
+
+
+def test_nothing_kept_points_to_published_trajectories(demo_games, tmp_path):
+    task = load_tasks(demo_games.task_config, "train")[0]
+    config = demo_games.task_config | {"env": demo_games.task_config["env"] | {"max_steps": 1}}
+    with pytest.raises(InputError, match="does not win in 1 steps: 1.*--trajectories.*eto-sft-trajectory"):
+        collect_expert.collect([collect_expert.Job(task, None)], config, tmp_path / "out.json", 1)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_trajectories_of_other_games_are_refused(collect, tmp_path, capsys):
+    (tmp_path / "given.json").write_text(json.dumps([bare("another__game", ["look"])]))
+    with pytest.raises(SystemExit):
+        collect(tmp_path / "out.json", "--trajectories", str(tmp_path / "given.json"))
+    assert "given.json: no trajectory of a game in this split" in capsys.readouterr().err
+
+
+def test_a_killed_run_goes_on_and_plays_no_game_twice(config_file, collect, tmp_path):
+    output, journal = tmp_path / "expert.json", tmp_path / "expert.json.journal.jsonl"
+    argv = [sys.executable, "-m", "eval_agent.trajectories.collect_expert", "--exp_config", config_file,
+            "--num_workers", "1", "--output_path", str(output)]
+    with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as run:
+        deadline = time.monotonic() + 60
+        while not (journal.exists() and journal.read_text().endswith("\n")) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.kill(run.pid, signal.SIGKILL)
+    output.unlink(missing_ok=True)  # had the kill come too late
+    first = journal.read_text().splitlines()[0]
+    journal.write_text(first + '\n{"key": "half a li')
+    assert "2 trajectories of 2 games" in collect(output)
+    lines = journal.read_text().splitlines()
+    assert lines[0] == first and len(lines) == 2
+    assert len(json.loads(output.read_text())) == 2
