@@ -74,10 +74,10 @@ class Evaluation:
         self, limit: int | None = None, num_workers: int = 1, override: bool = False,
         part: tuple[int, int] = (0, 1),
     ) -> dict:
-        """Play what has no result yet, ``num_workers`` episodes side by side, and give the summary.
+        """Play what has no result yet, ``num_workers`` episodes side by side, and sum up the games asked for.
 
-        Of ``part`` (index, number of parts) only that share is played and summed up, and the summary is not
-        written: that is for the run over the whole. Raises InputError, before the first episode, for anything
+        These are at most ``limit``, and of ``part`` (index, number of parts) only that share; a part's summary
+        is not written: that is for the run over the whole. Raises InputError, before the first episode, for anything
         that a person has to mend.
         """
         settings = self.settings()
@@ -95,10 +95,8 @@ class Evaluation:
                 clear_run(self.folder, settings, [task.task_id for task in tasks])
             write_json(self.folder / RUN, settings)
             self._play(pending, limits, models, num_workers, len(tasks))
-        episodes = read_episodes(self.folder)
-        if parts > 1:
-            mine = {task.task_id for task in tasks}
-            episodes = [episode for episode in episodes if episode["meta"]["task_id"] in mine]
+        mine = {task.task_id for task in tasks}
+        episodes = [episode for episode in read_episodes(self.folder) if episode["meta"]["task_id"] in mine]
         summary = _summary(tasks, episodes, settings)
         if parts == 1:
             write_json(self.folder / SUMMARY, summary)

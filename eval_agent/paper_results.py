@@ -68,6 +68,7 @@ def write_results(plan: Plan) -> None:
         settings["backbone"],
         plan.model.published_backbone,
         strong.get("backbone", strong.get("agent_model_name")),
+        plan.neighbours(),
     )
     folder = OUTPUT / plan.model.name
     markdown = to_markdown(table)

@@ -3,6 +3,8 @@
 <output_dir>/<agent_model_name>/<exp_config>_<exp_name>/<split>/{<task_id>.json, run.json, summary.json}
 """
 
+import hashlib
+import json
 from pathlib import Path
 
 from eval_agent.errors import InputError
@@ -32,6 +34,17 @@ def read_episode(path: Path) -> dict:
 def read_episodes(folder: Path) -> list[dict]:
     """All episodes in ``folder``, by task id; an empty list where there are none."""
     return [read_episode(path) for path in _episode_files(folder)]
+
+
+def digest(episode: dict) -> str:
+    """What tells two plays of a game apart: a hash of the episode's conversations."""
+    text = json.dumps(episode.get("conversations"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def cut_short(meta: dict) -> bool:
+    """Whether a full context ended an episode, which then has fewer steps than it would have had."""
+    return meta.get("terminate_reason") == "context_overflow"
 
 
 def episode_names(folder: Path) -> list[str]:

@@ -41,6 +41,7 @@ class Measured:
     published_backbone: str
     lines: list[Line]
     cells: dict[tuple[str, str], Cell]  # by label and column
+    neighbours: dict[str, int] = field(default_factory=dict)  # N of the runs, by task
 
     def line_cells(self, line: Line) -> list[Cell]:
         return [self.cells[line.label, column] for column in self.experiment.columns]
@@ -67,10 +68,11 @@ def measure(
     backbone: str,
     published_backbone: str,
     strong_backbone: str | None = None,
+    neighbours: dict[str, int] | None = None,
 ) -> Measured:
     """``played`` has a cell's episodes by row key and column; cells that are not in it are missing."""
     lines = [line for row in experiment.rows for line in _lines(row, published_backbone, strong_backbone)]
-    table = Measured(experiment, backbone, published_backbone, lines, {})
+    table = Measured(experiment, backbone, published_backbone, lines, {}, neighbours or {})
     for column in experiment.columns:
         there = {
             line.label: played[line.row.key, column]

@@ -15,6 +15,11 @@ _READING = (
     "In brackets: 95% bootstrap interval over games; where a method was run several times, a game's value is "
     'its mean over the runs. "missing": not measured; "-": not published.'
 )
+OF_STEPS = ("average_steps", "step_wins")
+CUT_SHORT = (
+    "Cut short: a full context ended the episode, which counts with the few steps that it had and so makes the "
+    "row look quicker than it is."
+)
 _PAIRED = "Paired: the mean over the games that both played, with its 95% bootstrap interval over games."
 
 
@@ -50,13 +55,16 @@ def _main_table(table: Measured) -> str:
     head = ["method"]
     for column in table.experiment.columns:
         head += [column_title(column), "paper"]
-    return grid(head, [[line.label, *_numbers(table.line_cells(line))] for line in table.lines])
+    of_steps = table.experiment.measure in OF_STEPS
+    return grid(head, [[line.label, *_numbers(table.line_cells(line), of_steps)] for line in table.lines])
 
 
-def _numbers(cells: list[Cell]) -> list[str]:
+def _numbers(cells: list[Cell], of_steps: bool) -> list[str]:
     shown = []
     for cell in cells:
         mark = " *" if cell.measured and cell.played.lacking else ""
+        if of_steps and cell.measured and cell.played.cut_short:
+            mark += f" ({cell.played.cut_short} cut short)"
         measured = "" if not cell.line.here and not cell.measured else _estimate(cell.measured) + mark
         shown += [measured or "missing", "-" if cell.published is None else f"{cell.published:.2f}"]
     return shown
@@ -91,7 +99,41 @@ def _footnotes(table: Measured) -> list[str]:
         )
         notes.append(f"{column_title(column)}: {len(whole[0].played.games)} games; {counted}.")
         notes += [_partial(cell) for cell in whole if cell.played.lacking]
-    return notes
+        notes += _identical(column, whole)
+    return notes + _cut_short(table) + _neighbours(table)
+
+
+def _identical(column: str, cells: list[Cell]) -> list[str]:
+    groups: dict[tuple, list[str]] = {}
+    for cell in cells:
+        groups.setdefault(cell.played.digests, []).append(cell.line.label)
+    same = [", ".join(labels) for labels in groups.values() if len(labels) > 1]
+    said = "the same conversations in every game and run, so one measurement"
+    return [f"{column_title(column)}: {said}: {'; '.join(same)}."] if same else []
+
+
+def _cut_short(table: Measured) -> list[str]:
+    cells = [cell for cell in table.cells.values() if cell.measured and cell.played.cut_short]
+    if not cells or table.experiment.measure not in OF_STEPS:
+        return []
+    counts = [
+        f"{cell.line.label}, {column_title(cell.column)}: {cell.played.cut_short} of {cell.played.episodes}"
+        for cell in cells
+    ]
+    return [f"{CUT_SHORT} {'; '.join(counts)}."]
+
+
+def _neighbours(table: Measured) -> list[str]:
+    published = table.experiment.n_neighbours
+    tasks = dict.fromkeys(split_column(column)[0] for column in table.measured_columns)
+    if published is None or not tasks:
+        return []
+    used = ", ".join(f"{table.neighbours[task]} in {TASKS[task]}" for task in tasks)
+    own = any(line.row.n_neighbours for line in table.lines)
+    return [
+        f"N, the nearest triplets that give p_know: {used} (the paper: {published})"
+        + ("; a row with an N in its name has that." if own else ".")
+    ]
 
 
 def _partial(cell: Cell) -> str:
@@ -190,6 +232,7 @@ def to_csv(table: Measured) -> str:
         "runs",
         "episodes",
         "missing_episodes",
+        "cut_short",
         "published",
         "published_backbone",
     ]
@@ -203,7 +246,7 @@ def to_csv(table: Measured) -> str:
         for line in table.lines:
             for cell in table.line_cells(line):
                 played, gains = cell.played, [cell.gains.get(one.label) for one in table.references]
-                counts = [played.started, played.episodes, played.lacking] if played else [None] * 3
+                counts = [played.started, played.episodes, played.lacking, played.cut_short] if played else [None] * 4
                 yield [
                     line.label,
                     line.row.method,

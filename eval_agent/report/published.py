@@ -48,6 +48,7 @@ class Experiment:
     rows: list[Row]
     plot: str | None = None
     gammas: dict[str, float] = field(default_factory=dict)  # the paper's, by task
+    n_neighbours: int | None = None  # the paper's N, where rows plan with state knowledge
 
     @classmethod
     def load(cls, name: str) -> "Experiment":

@@ -11,6 +11,7 @@ import numpy as np
 
 from eval_agent.report.rows import UNITS
 from eval_agent.report.summary import MEASURES, bootstrap_interval
+from eval_agent.results import cut_short
 
 Values = dict[str, float]  # by game
 
@@ -81,6 +82,16 @@ class Played:
     def unplayed(self) -> int:
         """Games without any episode."""
         return len(self.games) - len(self.types)
+
+    @property
+    def cut_short(self) -> int:
+        """Episodes that a full context ended."""
+        return sum(cut_short(meta) for run in self.runs for meta in run.values())
+
+    @property
+    def digests(self) -> tuple[tuple[tuple[str, str], ...], ...]:
+        """What was said in each game of each run, as digests: equal where two rows rest on the same episodes."""
+        return tuple(tuple(sorted((game, meta["digest"]) for game, meta in run.items())) for run in self.runs)
 
     @cached_property
     def types(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from eval_agent.errors import InputError
 from eval_agent.report.published import published_measures
 from eval_agent.report.summary import MEASURES, bootstrap_interval, values_of
-from eval_agent.results import read_episodes
+from eval_agent.results import cut_short, read_episodes
 
 SPLITS = {"dev": "seen", "test": "unseen"}
 # factor to the unit that the paper prints
@@ -36,6 +36,7 @@ class Row:
     split: str
     games: int | None = None
     failures: int = 0
+    cut_short: int = 0  # games that a full context ended
     measures: dict[str, Measure] = field(default_factory=dict)
 
 
@@ -53,7 +54,8 @@ def _row(label: str, split: str, episodes: list[dict]) -> Row:
     for name in MEASURES if games else ():
         scaled = values[name] * UNITS[name]
         measures[name] = Measure(float(scaled.mean()), *bootstrap_interval(scaled))
-    return Row(label, split, games, len(episodes) - games, measures)
+    short = sum(cut_short(episode["meta"]) for episode in episodes if episode["meta"]["finished"])
+    return Row(label, split, games, len(episodes) - games, short, measures)
 
 
 def paper_rows(task: str, backbone: str) -> list[Row]:

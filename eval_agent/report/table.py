@@ -12,6 +12,7 @@ from pathlib import Path
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import write_text
 from eval_agent.report.paired import differences, sentence
+from eval_agent.report.paper_table import CUT_SHORT
 from eval_agent.report.plot import plot_measures
 from eval_agent.report.rows import SPLITS, TITLES, Row, measure_run, paper_rows
 from eval_agent.report.summary import MEASURES
@@ -25,7 +26,10 @@ def to_markdown(rows: list[Row]) -> str:
     for row in rows:
         cells = [row.method, row.split, *(_cell(row, name) for name in MEASURES), _games(row)]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n\nIn brackets: 95% bootstrap interval over games.\n"
+    notes = "\n\nIn brackets: 95% bootstrap interval over games.\n"
+    if short := [f"{row.method}, {row.split}: {row.cut_short} of {row.games}" for row in rows if row.cut_short]:
+        notes += f"\n{CUT_SHORT} {'; '.join(short)}.\n"
+    return "\n".join(lines) + notes
 
 
 def _cell(row: Row, name: str) -> str:
@@ -33,7 +37,8 @@ def _cell(row: Row, name: str) -> str:
     if measure is None:
         return "missing" if row.games == 0 else "-"
     interval = "" if measure.low is None else f" [{measure.low:.1f}, {measure.high:.1f}]"
-    return f"{measure.mean:.2f}{interval}"
+    short = f" ({row.cut_short} cut short)" if name == "average_steps" and row.cut_short else ""
+    return f"{measure.mean:.2f}{interval}{short}"
 
 
 def _games(row: Row) -> str:
@@ -48,11 +53,11 @@ def to_csv(rows: list[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = [name if end == "mean" else f"{name}_{end}" for name in MEASURES for end in ends]
-    writer.writerow(["method", "split", *columns, "games", "failures"])
+    writer.writerow(["method", "split", *columns, "games", "failures", "cut_short"])
     for row in rows:
         measures = [row.measures.get(name) for name in MEASURES]
         numbers = [getattr(measure, end, None) for measure in measures for end in ends]
-        writer.writerow([row.method, row.split, *numbers, row.games, row.failures])
+        writer.writerow([row.method, row.split, *numbers, row.games, row.failures, row.cut_short])
     return text.getvalue()
 
 

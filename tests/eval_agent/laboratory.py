@@ -109,6 +109,8 @@ def episode(
     steps: int = 40,
     invalid: int = 0,
     finished: bool = True,
+    reason: str = "max_steps",
+    said: str = "",
 ) -> dict:
     meta = {
         "task_id": task_id,
@@ -117,9 +119,10 @@ def episode(
         "reward": reward,
         "finished": finished,
         "success": reward == 1,
+        "terminate_reason": reason,
         "invalid_actions": invalid,
     }
-    return {"meta": meta}
+    return {"meta": meta, "conversations": [{"from": "human", "value": said or f"{task_id}, {steps} steps"}]}
 
 
 def write_run(run, episodes: list[dict]) -> None:

@@ -129,6 +129,13 @@ def test_finished_episodes_are_kept_without_any_server(run):
     assert run("--split", "train") == 0 and stamps(folder) == after
 
 
+def test_a_limit_after_a_full_run_sums_up_the_games_asked_for(run, capsys):
+    assert run("--split", "train") == 0
+    assert run("--split", "train", "--limit", "1") == 0
+    assert "1 games: average reward" in capsys.readouterr().out
+    assert read_json(run.folder("eval") / "train" / "summary.json")["games"] == 1
+
+
 def test_parts_on_several_machines_give_the_summary_of_one_run(run, capsys):
     greedy = read_json(run.path / "demo.json")
     greedy["agent"]["temperature_with_knowledge"] = 0.0

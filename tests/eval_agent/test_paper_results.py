@@ -149,6 +149,36 @@ def test_the_gamma_curve_is_drawn_and_a_table_without_results_is_all_missing(lab
     assert "## Difference from γ = 1\n" in written(laboratory, "table7.md")
 
 
+def test_episodes_that_a_full_context_ended_are_told_beside_average_steps(laboratory):
+    for run in plan_of("table2").runs_of(None):
+        if run.split == "dev" and run.exp_name in ("sft", "knowagent"):
+            full = run.exp_name == "knowagent"
+            episodes = [episode(game, steps=20) for game in GAMES]
+            if full:
+                episodes[0] = episode(GAMES[0], steps=4, reason="context_overflow")
+            write_run(run, episodes)
+    main(["table2", "toy", "--no_run"])
+    lines = written(laboratory, "table2.md").splitlines()
+    assert any(line.startswith("| KnowAgent |") and "| 16.00 [8.0, 20.0] (1 cut short) |" in line for line in lines)
+    assert any(line.startswith("| SFT (w/o all) |") and "| 20.00 [20.0, 20.0] |" in line for line in lines)
+    assert any(line.startswith("Cut short: ") and "KnowAgent, ScienceWorld seen: 1 of 4" in line for line in lines)
+    counts = {row["method"]: row["cut_short"] for row in rows_of(written(laboratory, "table2.csv"))
+              if (row["task"], row["split"]) == ("sciworld", "dev")}
+    assert (counts["knowagent"], counts["sft"], counts["wkm"]) == ("1", "0", "")
+
+
+def test_rows_with_the_same_conversations_and_the_number_of_neighbours_are_named(laboratory):
+    for run in plan_of("table7").runs_of(None):
+        if run.split == "dev" and run.exp_name.startswith("wkm"):
+            said = "agent alone" if "gamma0.9" in run.exp_name or "gamma1" in run.exp_name else run.exp_name
+            write_run(run, [episode(game, said=said) for game in GAMES])
+    main(["table7", "toy", "--no_run"])
+    lines = written(laboratory, "table7.md").splitlines()
+    assert ("ScienceWorld seen: the same conversations in every game and run, so one measurement: "
+            "γ = 0.7, WKM (the task's γ); γ = 0.9, γ = 1.") in lines
+    assert "N, the nearest triplets that give p_know: 3000 in ScienceWorld (the paper: 3000)." in lines
+
+
 def test_a_dry_run_starts_and_writes_nothing(laboratory, capsys):
     assert main(["fig9", "toy", "--dry_run"]) == 0
     assert "10 runs, 30 episodes, 30 of them to be played" in capsys.readouterr().out

@@ -16,10 +16,11 @@ from eval_agent.report.summary import bootstrap_interval, summarize, summarize_b
 PAPER = "alfworld"
 
 
-def episode(task_id, success=False, steps=40, invalid=0, error=None, task_type="pick"):
+def episode(task_id, success=False, steps=40, invalid=0, error=None, task_type="pick", reason="max_steps"):
     meta = {
         "task_id": task_id, "task_type": task_type, "split": "dev", "steps": steps, "reward": float(success),
         "finished": error is None, "success": success, "error": error, "invalid_actions": invalid,
+        "terminate_reason": reason,
     }
     return {"meta": meta, "conversations": []}
 
@@ -116,6 +117,14 @@ def test_the_command_writes_markdown_csv_and_a_plot(run, tmp_path):
     rows = list(csv.DictReader((output / "table.csv").open()))
     assert rows[2]["method"] == "WKM, gamma=1" and float(rows[2]["success_rate"]) == 100
     assert (output / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_episodes_that_a_full_context_ended_are_told_beside_average_steps(tmp_path):
+    short = write_run(tmp_path / "agent", dev=[episode("a", steps=40), episode("b", steps=4, reason="context_overflow")])
+    assert report("--run", f"KnowAgent={short}", "--output_dir", tmp_path).returncode == 0
+    told = (tmp_path / "table.md").read_text()
+    assert "| 22.00 [4.0, 40.0] (1 cut short) |" in told and "\nCut short: " in told
+    assert next(csv.DictReader((tmp_path / "table.csv").open()))["cut_short"] == "1"
 
 
 def test_bad_input_is_named(run, tmp_path):
