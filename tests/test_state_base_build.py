@@ -1,9 +1,9 @@
 """state_base_build.py from knowledge to a cache that evaluation loads, and from published triplets."""
 
 import pytest
+from alfworld_pairs import answered_turns, make_pairs, run_main
 
 import state_base_build
-from alfworld_pairs import answered_turns, make_pairs, run_main
 from eval_agent.files import read_json, write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model

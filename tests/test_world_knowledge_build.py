@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import tenacity
+from alfworld_pairs import answered_turns, make_pairs, run_main
 
 import world_knowledge_build
-from alfworld_pairs import answered_turns, make_pairs, run_main
 from eval_agent.files import read_json, write_json
 
 SCRIPT = Path(world_knowledge_build.__file__)

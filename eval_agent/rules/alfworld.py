@@ -6,7 +6,7 @@ wording and nothing else.
 
 from collections import Counter
 
-from eval_agent.rules.alfworld_state import APPLIANCES, TREATED, Goal, Household, type_of
+from eval_agent.rules.alfworld_state import APPLIANCES, TREATED, AlfWorldState, Goal, type_of
 from eval_agent.trajectories.format import Step
 
 malformed = 0  # as of any synthesizer: answers to ask for again
@@ -18,8 +18,8 @@ def task_knowledge(chosen: list[Step], rejected: list[Step]) -> str:
 
     Without ``rejected`` steps it warns of nothing. Raises InputError where the task is not worded as ALFWorld's.
     """
-    house, found_at = _search(chosen)
-    return compose_task_knowledge(house.goal, found_at, _wasted(house.goal, found_at, rejected) if rejected else [])
+    state, found_at = _search(chosen)
+    return compose_task_knowledge(state.goal, found_at, _wasted(state.goal, found_at, rejected) if rejected else [])
 
 
 def _wasted(goal: Goal, found_at: dict[str, str], rejected: list[Step]) -> list[str]:
@@ -52,19 +52,19 @@ def _workflow(goal: Goal) -> str:
     return " ".join(f"{number}) {step}" for number, step in enumerate(steps, 1))
 
 
-def _search(steps: list[Step]) -> tuple[Household, dict[str, str]]:
+def _search(steps: list[Step]) -> tuple[AlfWorldState, dict[str, str]]:
     """The start of the task, and for each wanted type the type of place where it was taken or used."""
-    house, found_at = Household.at_start(steps[0].observation), {}
+    state, found_at = AlfWorldState.at_start(steps[0].observation), {}
     for step, after in zip(steps, [*steps[1:], None]):
         verb, _, rest = step.action.partition(" ")
         name, _, place = rest.partition(" from ")
-        if verb == "take" and type_of(name) == house.goal.object:
-            found_at.setdefault(house.goal.object, type_of(place))
-        if verb == "use" and type_of(rest) == house.goal.target and house.place:
-            found_at.setdefault(house.goal.target, type_of(house.place))
+        if verb == "take" and type_of(name) == state.goal.object:
+            found_at.setdefault(state.goal.object, type_of(place))
+        if verb == "use" and type_of(rest) == state.goal.target and state.place:
+            found_at.setdefault(state.goal.target, type_of(state.place))
         if after is not None:
-            house.update(step.action, after.observation)
-    return house, found_at
+            state.update(step.action, after.observation)
+    return state, found_at
 
 
 def state_knowledge(task: str, history: list[tuple[str, str]]) -> str:
@@ -72,71 +72,71 @@ def state_knowledge(task: str, history: list[tuple[str, str]]) -> str:
 
     Raises InputError where the task is not worded as ALFWorld's.
     """
-    return state_knowledge_in(Household.after(task, history))
+    return state_knowledge_in(AlfWorldState.after(task, history))
 
 
-def state_knowledge_in(house: Household) -> str:
+def state_knowledge_in(state: AlfWorldState) -> str:
     """As :func:`state_knowledge`, from the state itself."""
-    parts = [f"The task is to {house.goal.text}.", _where(house), _hand(house), *_progress(house)]
-    if house.failed:
-        parts.append(f"My last action was not possible: {_why_failed(house)}.")
+    parts = [f"The task is to {state.goal.text}.", _where(state), _hand(state), *_progress(state)]
+    if state.failed:
+        parts.append(f"My last action was not possible: {_why_failed(state)}.")
     return "State Knowledge: " + " ".join(parts)
 
 
-def _where(house: Household) -> str:
-    if house.place is None:
+def _where(state: AlfWorldState) -> str:
+    if state.place is None:
         return "I am in the middle of the room."
-    return f"I am at the {house.place}" + (", which is closed." if house.place in house.closed else ".")
+    return f"I am at the {state.place}" + (", which is closed." if state.place in state.closed else ".")
 
 
-def _hand(house: Household) -> str:
-    if house.holding is None:
+def _hand(state: AlfWorldState) -> str:
+    if state.holding is None:
         return "I hold nothing."
-    state = ""
-    if house.holds_goal_object and house.goal.kind in APPLIANCES:
-        treated = TREATED[house.goal.kind]
-        state = f", not {treated} yet" if house.needs_treatment else f", which is {treated}"
-    return f"I hold the {house.holding}{state}."
+    condition = ""
+    if state.holds_goal_object and state.goal.kind in APPLIANCES:
+        treated = TREATED[state.goal.kind]
+        condition = f", not {treated} yet" if state.needs_treatment else f", which is {treated}"
+    return f"I hold the {state.holding}{condition}."
 
 
-def _progress(house: Household) -> list[str]:
+def _progress(state: AlfWorldState) -> list[str]:
     parts = []
-    if house.goal.kind == "two" and house.placed:
-        parts.append(f"The {house.placed[0][0]} is placed in/on the {house.placed[0][1]}.")
-    if house.wanted is None:
+    if state.goal.kind == "two" and state.placed:
+        parts.append(f"The {state.placed[0][0]} is placed in/on the {state.placed[0][1]}.")
+    if state.wanted is None:
         return parts
-    parts += [f"I need a {house.wanted}.", *house.read_out(house.wanted)]
-    seen = house.find(house.wanted)
+    parts += [f"I need a {state.wanted}.", *state.read_out(state.wanted)]
+    seen = state.find(state.wanted)
     if seen:
         name, place = seen[0]
-        parts.append(f"I see the {name} here." if place == house.place else f"The {name} is at the {place}.")
+        parts.append(f"I see the {name} here." if place == state.place else f"The {name} is at the {place}.")
     else:
-        parts.append(f"None found yet. {_checked(house)}")
+        parts.append(f"None found yet. {_checked(state)}")
     return parts
 
 
-def _checked(house: Household) -> str:
-    checked = house.checked
+def _checked(state: AlfWorldState) -> str:
+    checked = state.checked
     if not checked:
         return "I have checked nothing."
     named = ", ".join(checked[-_MOST_NAMED:])
     return f"I have checked {named}{' and more' if len(checked) > _MOST_NAMED else ''}."
 
 
-def _why_failed(house: Household) -> str:
-    verb, _, rest = house.failed.partition(" ")
+def _why_failed(state: AlfWorldState) -> str:
+    verb, _, rest = state.failed.partition(" ")
     place = rest.removeprefix("to ").rpartition(" from ")[2].rpartition(" in/on ")[2].rpartition(" with ")[2]
     if verb == "go":
-        if house.within_reach:
+        if state.within_reach:
             return f"the {place} is within reach already"
-        return f"I am at the {place} already" if place == house.place else f"there is no {place}"
-    if verb == "take" and house.holding:
+        return f"I am at the {place} already" if place == state.place else f"there is no {place}"
+    if verb == "take" and state.holding:
         return "I can hold only one object"
-    if verb in ("put", *APPLIANCES) and not house.holding:
+    if verb in ("put", *APPLIANCES) and not state.holding:
         return "I hold nothing"
-    if place in house.receptacles and place != house.place:
+    if place in state.receptacles and place != state.place:
         return f"I am not at the {place}"
-    if place in house.closed:
+    if place in state.closed:
         return f"the {place} is closed"
     return f"I cannot {verb} that here"
 
@@ -146,24 +146,24 @@ def thought(task: str, history: list[tuple[str, str]], action: str) -> str:
 
     Raises InputError where the task is not worded as ALFWorld's.
     """
-    return thought_in(Household.after(task, history), action)
+    return thought_in(AlfWorldState.after(task, history), action)
 
 
-def thought_in(house: Household, action: str) -> str:
+def thought_in(state: AlfWorldState, action: str) -> str:
     """As :func:`thought`, from the state of knowledge: what is held or needed, what is in sight, then the reason."""
-    parts = ["That did nothing."] if house.failed else []
-    if house.holding:
-        parts.append(f"I hold the {house.holding}.")
-    wanted = house.wanted
+    parts = ["That did nothing."] if state.failed else []
+    if state.holding:
+        parts.append(f"I hold the {state.holding}.")
+    wanted = state.wanted
     if wanted:
-        parts += [f"I need a {wanted}.", *house.read_out(wanted)]
+        parts += [f"I need a {wanted}.", *state.read_out(wanted)]
     verb, _, rest = action.partition(" ")
     if verb == "go":
-        return " ".join([*parts, _why_go(house, wanted, rest.removeprefix("to "))])
-    return " ".join([*parts, _why(house, verb, rest)])
+        return " ".join([*parts, _why_go(state, wanted, rest.removeprefix("to "))])
+    return " ".join([*parts, _why(state, verb, rest)])
 
 
-def _why(house: Household, verb: str, rest: str) -> str:
+def _why(state: AlfWorldState, verb: str, rest: str) -> str:
     name = rest.split(" from ")[0].split(" in/on ")[0].split(" with ")[0]
     if verb == "open":
         return f"The {rest} is closed. I open it."
@@ -182,15 +182,15 @@ def _why(house: Household, verb: str, rest: str) -> str:
     return "I look around to see what I have missed."
 
 
-def _why_go(house: Household, wanted: str | None, place: str) -> str:
-    goal = house.goal
+def _why_go(state: AlfWorldState, wanted: str | None, place: str) -> str:
+    goal = state.goal
     if wanted is None:
-        if house.needs_treatment and type_of(place) == APPLIANCES[goal.kind]:
+        if state.needs_treatment and type_of(place) == APPLIANCES[goal.kind]:
             return f"I have to {goal.kind} it at the {place}."
         return f"I bring it to the {place}."
-    seen = [name for name, where in house.find(wanted) if where == place]
+    seen = [name for name, where in state.find(wanted) if where == place]
     if seen:
         return f"I saw the {seen[0]} at the {place}. I go there."
-    if place in house.visited:
+    if place in state.visited:
         return f"I go to the {place} again."
     return f"I have not checked the {place}."

@@ -53,7 +53,7 @@ def listed(text: str) -> list[str]:
 
 
 @dataclass
-class Household:
+class AlfWorldState:
     """State of knowledge after an episode's observations so far."""
 
     goal: Goal
@@ -70,16 +70,16 @@ class Household:
     in_sight: list[str] | None = None  # what the last observation listed; None where it was no list
 
     @classmethod
-    def at_start(cls, task: str) -> "Household":
+    def at_start(cls, task: str) -> "AlfWorldState":
         return cls(parse_goal(task), listed(task.split(TASK)[0]))
 
     @classmethod
-    def after(cls, task: str, history: list[tuple[str, str]]) -> "Household":
+    def after(cls, task: str, history: list[tuple[str, str]]) -> "AlfWorldState":
         """The state after ``history``, a list of (action, observation)."""
-        house = cls.at_start(task)
+        state = cls.at_start(task)
         for action, observation in history:
-            house.update(action, observation)
-        return house
+            state.update(action, observation)
+        return state
 
     def update(self, action: str, observation: str) -> None:
         """Take in what ``action`` brought to sight."""

@@ -7,7 +7,7 @@ wording and nothing else.
 import re
 
 from eval_agent.envs.sciworld import impossible
-from eval_agent.rules.sciworld_state import Laboratory, parse_task
+from eval_agent.rules.sciworld_state import SciWorldState, parse_task
 from eval_agent.trajectories.format import Step
 
 malformed = 0  # as of any synthesizer: answers to ask for again
@@ -24,7 +24,7 @@ def task_knowledge(chosen: list[Step], rejected: list[Step]) -> str:
     Raises InputError where the task is not worded as ScienceWorld's.
     """
     task = parse_task(chosen[0].observation)
-    expert, explored = (Laboratory.after(chosen[0].observation, _history(steps)) for steps in (chosen, rejected))
+    expert, explored = (SciWorldState.after(chosen[0].observation, _history(steps)) for steps in (chosen, rejected))
     if chosen[-1].action.startswith(_FOCUS):  # nothing was said to the last action any more
         expert.focused.append(chosen[-1].action.removeprefix(_FOCUS))
     text = f"Task Knowledge: When you have to {task}, you should {_advice(expert)}."
@@ -40,10 +40,10 @@ def state_knowledge(task: str, history: list[tuple[str, str]]) -> str:
 
     Raises InputError where the task is not worded as ScienceWorld's.
     """
-    return state_knowledge_in(Laboratory.after(task, history))
+    return state_knowledge_in(SciWorldState.after(task, history))
 
 
-def state_knowledge_in(state: Laboratory) -> str:
+def state_knowledge_in(state: SciWorldState) -> str:
     """As :func:`state_knowledge`, from the state itself."""
     parts = [f"The task is to {state.task}."]
     if state.place:
@@ -76,7 +76,7 @@ def _history(steps: list[Step]) -> list[tuple[str, str]]:
     return [(step.action, after.observation) for step, after in zip(steps, steps[1:])]
 
 
-def _advice(expert: Laboratory) -> str:
+def _advice(expert: SciWorldState) -> str:
     """Where to go, what to take and what to focus on."""
     parts = []
     if expert.rooms:
@@ -89,7 +89,7 @@ def _advice(expert: Laboratory) -> str:
     return " and ".join(parts) or "look around first"
 
 
-def _mistakes(expert: Laboratory, explored: Laboratory, rejected: list[Step]) -> str:
+def _mistakes(expert: SciWorldState, explored: SciWorldState, rejected: list[Step]) -> str:
     """What only the explored run did: other rooms, a wrong focus, impossible actions."""
     parts = []
     rooms = [room for room in explored.rooms if room not in expert.rooms]
@@ -135,10 +135,10 @@ def thought(task: str, history: list[tuple[str, str]], action: str) -> str:
 
     Raises InputError where the task is not worded as ScienceWorld's.
     """
-    return thought_in(Laboratory.after(task, history), task, action)
+    return thought_in(SciWorldState.after(task, history), task, action)
 
 
-def thought_in(state: Laboratory, task: str, action: str) -> str:
+def thought_in(state: SciWorldState, task: str, action: str) -> str:
     """As :func:`thought`, from the state of knowledge: what was found out or done last, then the reason."""
     verb, _, rest = action.partition(" ")
     if action == "look around":
@@ -160,7 +160,7 @@ def thought_in(state: Laboratory, task: str, action: str) -> str:
     return _other(verb, rest)
 
 
-def _look(state: Laboratory) -> str:
+def _look(state: SciWorldState) -> str:
     return f"I am in the {state.place}. I look at what is here." if state.place else "I look at what is here."
 
 
@@ -170,7 +170,7 @@ def _why_go(task: str, room: str) -> str:
     return f"I need something from the {room}. I go there."
 
 
-def _finding(state: Laboratory, task: str, target: str) -> str:
+def _finding(state: SciWorldState, task: str, target: str) -> str:
     """What was found out and decides for ``target``; empty where nothing does."""
     box = target.removeprefix("on ").strip()
     boxes = {where: what for what, where in _CONDUCTS.findall(task)}

@@ -33,7 +33,7 @@ def parse_task(text: str) -> str:
 
 
 @dataclass
-class Laboratory:
+class SciWorldState:
     """State of knowledge after an episode's observations so far."""
 
     task: str
@@ -56,7 +56,7 @@ class Laboratory:
     reply: str = ""  # what was said to it
 
     @classmethod
-    def after(cls, task: str, history: list[tuple[str, str]]) -> "Laboratory":
+    def after(cls, task: str, history: list[tuple[str, str]]) -> "SciWorldState":
         """The state after ``history``, a list of (action, observation)."""
         state = cls(parse_task(task))
         for action, observation in history:

@@ -53,6 +53,12 @@ def _bare(text: str) -> str:
     return bare if bare == text else _bare(bare)
 
 
+def first_action_only(reply: str) -> str:
+    """``reply`` up to the end of its first action line: what follows was not asked for."""
+    before, found, after = reply.strip().partition(ACTION)
+    return before + found + (" " + after.strip().splitlines()[0].strip() if after.strip() else "")
+
+
 def action_verb(action: str) -> str:
     """First word of an action, "click" of WebShop's "click[Buy Now]"; "" for an empty one."""
     words = action.split("[", 1)[0].split()

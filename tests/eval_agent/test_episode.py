@@ -23,6 +23,7 @@ from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import StateBase, build_cache
 from eval_agent.tasks import load_tasks
 from eval_agent.trajectories.dialogue import instruction
+from eval_agent.trajectories.format import first_action_only
 from eval_agent.trajectories.sft import make_conversations
 
 INSTRUCTION = "Finish the task in the household."
@@ -139,7 +140,7 @@ def test_with_task_knowledge_alone_the_agent_acts_by_itself(env, task, expert):
 def test_the_agent_is_told_another_task_knowledge_or_none(env, task, expert, state_base, told):
     """Dataset-level knowledge, and state knowledge alone: the world model's own stays in its dialogue."""
     agent = Agent(Script(thoughts(expert), VERBS), INSTRUCTION, 0.0, 256, task_knowledge=told)
-    knowing = world(Script(knows), state_base, VERBS, tells_task=False)
+    knowing = world(Script(knows), state_base, VERBS, task_to_agent=False)
     result = run_episode(env, task, "train", agent, knowing, 2)
     seen, known = (result[side][2]["value"] for side in ("conversations", "world_model_conversations"))
     assert seen == (f"{known}\n{told}" if told else known)
@@ -165,7 +166,7 @@ def test_knowagent_is_shown_what_it_was_trained_on(env, task, expert):
 
 def test_explicit_state_is_shown_what_it_was_trained_on(env, task, expert):
     plain = play(env, task, Script(thoughts(expert)))
-    knowing = WorldModel(Script(knows), INSTRUCTION, 0.0, 512, 128, tells_state=True)
+    knowing = WorldModel(Script(knows), INSTRUCTION, 0.0, 512, 128, state_to_agent=True)
     agent = Agent(Script(thoughts(expert)), instruction("alfworld", "agent"), 0.0, 256)
     result = run_episode(env, task, "train", agent, knowing, 40)
     assert result["meta"]["success"] and result["conversations"][:-1] == trained_on(plain, "explicit_state")

@@ -8,8 +8,8 @@ import pytest
 
 from eval_agent.config import METHODS, apply_overrides, load_method, load_task_config, read_instruction
 from eval_agent.errors import InputError
-from eval_agent.rules.alfworld_state import Household
-from eval_agent.rules.sciworld_state import Laboratory, parse_task
+from eval_agent.rules.alfworld_state import AlfWorldState
+from eval_agent.rules.sciworld_state import SciWorldState, parse_task
 from eval_agent.trajectories.format import action_verb
 
 TASKS = ("alfworld", "sciworld")
@@ -83,7 +83,7 @@ def test_the_example_trajectory_is_worded_as_the_env_s(task):
     opening, steps = example(task)
     assert len(steps) >= 8
     assert {action_verb(action) for action, _ in steps} <= set(task_config(task)["planner"]["verbs"])
-    world = Household.at_start(opening) if task == "alfworld" else Laboratory(parse_task(opening))
+    world = AlfWorldState.at_start(opening) if task == "alfworld" else SciWorldState(parse_task(opening))
     for action, observation in steps:
         world.update(action, observation)
         assert world.failed is None

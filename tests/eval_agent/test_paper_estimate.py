@@ -5,7 +5,7 @@ import pytest
 from eval_agent.paper_estimate import stages, to_text
 from eval_agent.paper_plan import PaperModel, Plan
 from eval_agent.report.published import Experiment, names
-from tests.eval_agent.laboratory import ROOT, change_model, write_json
+from tests.eval_agent.sciworld_chain import ROOT, change_model, write_json
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from eval_agent.errors import InputError
 from eval_agent.paper_plan import PaperModel, Plan, describe
 from eval_agent.report.published import Experiment
 from eval_agent.report.published import names as names_of_experiments
-from tests.eval_agent.laboratory import ROOT, change_model, episode, write_json, write_run
+from tests.eval_agent.sciworld_chain import ROOT, change_model, episode, write_json, write_run
 
 
 def plan_of(name, model="toy"):

@@ -8,7 +8,7 @@ from eval_agent.paper_plan import PaperModel, Plan
 from eval_agent.paper_results import main
 from eval_agent.report.measured import measure
 from eval_agent.report.published import Experiment
-from tests.eval_agent.laboratory import calls, episode, write_run
+from tests.eval_agent.sciworld_chain import calls, episode, write_run
 
 GAMES = ("0_0", "0_1", "3_0", "3_1")
 

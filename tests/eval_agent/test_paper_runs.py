@@ -5,7 +5,7 @@ import pytest
 from eval_agent.paper_plan import PaperModel, Plan
 from eval_agent.paper_runs import play
 from eval_agent.report.published import Experiment
-from tests.eval_agent.laboratory import calls, change_model, script
+from tests.eval_agent.sciworld_chain import calls, change_model, script
 
 
 def play_all(name):

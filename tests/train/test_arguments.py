@@ -3,9 +3,9 @@
 import json
 
 import pytest
+
 from eval_agent.errors import InputError
 from tests.conftest import ROOT
-
 from train.arguments import parse_arguments
 
 REQUIRED = ["--do_train", "--model_name_or_path", "base", "--template", "mistral", "--dataset", "mugs"]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from eval_agent.errors import InputError
 from transformers import AutoConfig, AutoModelForCausalLM, GemmaConfig, LlamaConfig, MistralConfig
 
+from eval_agent.errors import InputError
 from train.encoding import IGNORE
 from train.packing import PACKED, attention_for, pack
 

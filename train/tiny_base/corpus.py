@@ -1,6 +1,6 @@
 """Text for pre-training a tiny base: agent and world model dialogues about episodes of a benchmark, without end.
 
-Which episodes, a benchmark's own corpus knows (household_corpus: ALFWorld, laboratory_corpus: ScienceWorld).
+Which episodes, a benchmark's own corpus knows (alfworld_corpus: ALFWorld, sciworld_corpus: ScienceWorld).
 Loss falls on the replies only, and on no wrong turn.
 """
 

@@ -21,27 +21,27 @@ from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_json, read_records
+from train.tiny_base.alfworld_corpus import AlfWorldCorpus
+from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
 from train.tiny_base.corpus import Corpus, batches
-from train.tiny_base.household_corpus import HouseholdCorpus
-from train.tiny_base.household_rooms import RoomVariety, read_rooms
-from train.tiny_base.laboratory_corpus import LaboratoryCorpus
+from train.tiny_base.sciworld_corpus import SciWorldCorpus
 from train.tiny_base.tokenizer import train_tokenizer
 
 _INSTRUCTIONS = Path("eval_agent/prompt/instructions")
 _SAVE_SECONDS = 300
 
 
-def load_household(train_games: Path) -> HouseholdCorpus:
+def load_alfworld(train_games: Path) -> AlfWorldCorpus:
     """ALFWorld: the corpus over the rooms of ``train_games``. Raises InputError where there are no games."""
     rooms = read_rooms(train_games)
     if not rooms:
         raise InputError(f"{train_games}: no */*/game.tw-pddl here (unpack or download ALFWorld's train games)")
-    return HouseholdCorpus(RoomVariety(rooms), *_instructions("alfworld"))
+    return AlfWorldCorpus(RoomVariety(rooms), *_instructions("alfworld"))
 
 
-def load_laboratory(trajectories: Path) -> LaboratoryCorpus:
+def load_sciworld(trajectories: Path) -> SciWorldCorpus:
     """ScienceWorld: the corpus over expert trajectories. Raises InputError where the file is none."""
-    return LaboratoryCorpus(read_records(trajectories), *_instructions("sciworld"))
+    return SciWorldCorpus(read_records(trajectories), *_instructions("sciworld"))
 
 
 def _instructions(task: str) -> list[str]:
@@ -159,7 +159,7 @@ def main() -> None:
     args = parser.parse_args()
 
     recipe = read_json(args.recipe)
-    corpus = load_household(args.train_games) if args.train_games else load_laboratory(args.trajectories)
+    corpus = load_alfworld(args.train_games) if args.train_games else load_sciworld(args.trajectories)
     tokenizer = load_tokenizer(corpus, recipe, args.output_dir)
     args.state_file.parent.mkdir(parents=True, exist_ok=True)
     model = build_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")

@@ -8,7 +8,7 @@ from eval_agent.envs import ExpertFailed
 from eval_agent.envs.sciworld import shorter_ways
 from eval_agent.episode import Agent, run_episode
 from eval_agent.errors import InputError
-from eval_agent.rules.sciworld_state import Laboratory, parse_task
+from eval_agent.rules.sciworld_state import SciWorldState, parse_task
 from eval_agent.tasks.sciworld import NUMBERS, SciWorldTask
 
 CONFIG = load_task_config("sciworld", "configs/task")
@@ -82,7 +82,7 @@ def test_the_rules_know_where_the_expert_is_and_what_it_holds(env, task_type):
     """State knowledge is read off the answers alone; the simulator tells what is true."""
     task = SciWorldTask.of(task_type, 3)
     actions = env.expert(task, max_steps_of(CONFIG["env"], task))
-    state = Laboratory(parse_task(env.reset(task)))
+    state = SciWorldState(parse_task(env.reset(task)))
     for action in actions:
         result = env.step(action)
         state.update(action, result.observation)

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from eval_agent.errors import InputError
 from eval_agent.agents.base import CandidateScore
+from eval_agent.errors import InputError
 from eval_agent.knowledge.planner import agent_distribution, blend, choose, decide, knowledge_distribution
 
 VERBS = ["go", "take", "clean", "close"]

@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 import pytest
-
 from alfworld_pairs import make_pairs, trajectory
+
 from eval_agent.errors import InputError
 from eval_agent.files import write_json
 from eval_agent.knowledge.state_base import StateBase, build_cache, make_triplets, recorded_encoder_model

@@ -3,7 +3,7 @@
 import pytest
 
 from eval_agent.report.repeated import Estimate, Gain, Played, step_wins
-from tests.eval_agent.laboratory import episode
+from tests.eval_agent.sciworld_chain import episode
 
 
 def run(**rewards):

@@ -4,7 +4,7 @@ import pytest
 
 from eval_agent.errors import InputError
 from eval_agent.rules import alfworld as rules
-from eval_agent.rules.alfworld_state import Goal, Household, parse_goal
+from eval_agent.rules.alfworld_state import AlfWorldState, Goal, parse_goal
 from eval_agent.trajectories.format import Step
 
 TASK = (
@@ -76,7 +76,7 @@ def test_an_impossible_action_is_explained():
     assert "I can hold only one object" in rules.state_knowledge(TASK, taking_twice)
     assert "there is no shelf 9" in rules.state_knowledge(TASK, [("go to shelf 9", nothing)])
     # and it changes nothing else
-    assert Household.after(TASK, taking_twice).holding == "mug 2"
+    assert AlfWorldState.after(TASK, taking_twice).holding == "mug 2"
 
 
 def test_task_knowledge_names_the_place_and_the_wasted_search():

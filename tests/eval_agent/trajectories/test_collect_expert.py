@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from eval_agent.trajectories import collect_expert
 from eval_agent.errors import InputError
 from eval_agent.tasks import load_tasks
+from eval_agent.trajectories import collect_expert
 from eval_agent.trajectories.format import steps_of, task_turns
 
 INSTRUCTION = Path("eval_agent/prompt/instructions/alfworld_agent.txt").read_text().strip()

@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
-from eval_agent.rules.alfworld_state import Goal, Household
+from eval_agent.rules.alfworld_state import AlfWorldState, Goal
+from train.tiny_base.alfworld_corpus import AlfWorldCorpus
+from train.tiny_base.alfworld_rooms import Receptacle, Room, RoomVariety, read_room
+from train.tiny_base.alfworld_searcher import Searcher
+from train.tiny_base.alfworld_world import NOTHING, TextWorld
 from train.tiny_base.corpus import batches, encode
-from train.tiny_base.household_corpus import HouseholdCorpus
-from train.tiny_base.household_rooms import Receptacle, Room, RoomVariety, read_room
-from train.tiny_base.household_searcher import Searcher
-from train.tiny_base.household_world import NOTHING, TextWorld
 from train.tiny_base.tokenizer import train_tokenizer
 
 KITCHEN = [
@@ -27,8 +27,8 @@ GOALS = [Goal("put two mug in fridge", "two", "mug", "fridge"),
 
 
 @pytest.fixture(scope="module")
-def corpus() -> HouseholdCorpus:
-    return HouseholdCorpus(RoomVariety([Room(KITCHEN, goal) for goal in GOALS]), "You act.", "You know.")
+def corpus() -> AlfWorldCorpus:
+    return AlfWorldCorpus(RoomVariety([Room(KITCHEN, goal) for goal in GOALS]), "You act.", "You know.")
 
 
 def test_the_searching_expert_wins_every_room_it_draws(corpus):
@@ -36,7 +36,7 @@ def test_the_searching_expert_wins_every_room_it_draws(corpus):
     for _ in range(50):
         room = corpus.variety.draw(rng)
         world = TextWorld(room, rng)
-        house = Household.at_start(world.task)
+        house = AlfWorldState.at_start(world.task)
         expert = Searcher(corpus.variety.habits, corpus.variety.openable)
         for _ in range(60):
             action = expert.act(house)
@@ -52,7 +52,7 @@ def test_the_searching_expert_wins_every_room_it_draws(corpus):
 def test_the_searching_expert_closes_what_it_opened_for_nothing(corpus):
     room = Room([Receptacle("cabinet", True, [], "north"), Receptacle("countertop", False, ["mug"], "east")], GOALS[2])
     world = TextWorld(room, random.Random(0))
-    house, actions = Household.at_start(world.task), []
+    house, actions = AlfWorldState.at_start(world.task), []
     expert = Searcher({"mug": Counter(cabinet=9, countertop=1)}, corpus.variety.openable)
     for _ in range(5):
         actions.append(expert.act(house))
@@ -111,7 +111,7 @@ def test_the_world_answers_as_the_real_games_do(alfworld_data):
             world = TextWorld(room, random.Random(0))
             for answers, start, step in ((heard, world.task, world.step),
                                          (real, env.reset(task), lambda a: env.step(a).observation)):
-                house = Household.at_start(start)
+                house = AlfWorldState.at_start(start)
                 expert = Searcher(expert_of.habits, expert_of.openable)
                 for _ in range(80):
                     action = expert.act(house)

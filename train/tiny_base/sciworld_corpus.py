@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 
 from eval_agent.rules.sciworld import state_knowledge_in, task_knowledge, thought_in
-from eval_agent.rules.sciworld_state import Laboratory, parse_task
+from eval_agent.rules.sciworld_state import SciWorldState, parse_task
 from eval_agent.trajectories.format import Step, steps_of
 from train.tiny_base.corpus import Corpus, Turn
 
@@ -22,7 +22,7 @@ _ERROR = 0.12  # chance per step there that one begins
 _TRUE = 0.6  # share of task knowledge for the agent that is of this very episode, not of one of the same type
 
 
-class LaboratoryCorpus(Corpus):
+class SciWorldCorpus(Corpus):
     """Draws episodes from ``records``, trajectories in ETO's form whose id is ``<task number>_<variation>``."""
 
     def __init__(self, records: list[dict], agent_instruction: str, world_model_instruction: str):
@@ -49,7 +49,7 @@ class LaboratoryCorpus(Corpus):
         return task, knowledge, list(self._turns(task, list(zip(actions, seen)), rng))
 
     def _turns(self, task: str, run: list[tuple[str, str]], rng: random.Random):
-        state, heard = Laboratory(parse_task(task)), task
+        state, heard = SciWorldState(parse_task(task)), task
         error = _ERROR if rng.random() < _ERRING else 0.0
         for action, observation in run:
             while rng.random() < error:
@@ -60,7 +60,7 @@ class LaboratoryCorpus(Corpus):
             heard += observation
 
 
-def _turn(state: Laboratory, task: str, action: str, observation: str, learn: bool) -> Turn:
+def _turn(state: SciWorldState, task: str, action: str, observation: str, learn: bool) -> Turn:
     """The turn, told from ``state``, which then takes in what the action brought."""
     reply = f"Thought: {thought_in(state, task, action)}\nAction: {action}"
     turn = Turn(state_knowledge_in(state), reply, observation, learn)

@@ -6,11 +6,11 @@ Every episode is made anew: a room, an expert, now and then wrong turns to recov
 import random
 
 from eval_agent.rules.alfworld import compose_task_knowledge, state_knowledge_in, thought_in
-from eval_agent.rules.alfworld_state import Household, type_of
+from eval_agent.rules.alfworld_state import AlfWorldState, type_of
+from train.tiny_base.alfworld_rooms import Room, RoomVariety
+from train.tiny_base.alfworld_searcher import Searcher
+from train.tiny_base.alfworld_world import TextWorld
 from train.tiny_base.corpus import Corpus, Turn
-from train.tiny_base.household_rooms import Room, RoomVariety
-from train.tiny_base.household_searcher import Searcher
-from train.tiny_base.household_world import TextWorld
 
 MAX_STEPS = 40
 _ERRING = 0.4  # share of episodes with wrong turns
@@ -22,19 +22,19 @@ _TRUE = 0.6  # share of task knowledge that names the true place, not just a lik
 def play(room: Room, searcher: Searcher, rng: random.Random) -> tuple[str, list[Turn]]:
     """One episode to its end: the task's text and its turns."""
     world = TextWorld(room, rng)
-    house, turns = Household.at_start(world.task), []
+    state, turns = AlfWorldState.at_start(world.task), []
     astray = rng.randint(5, 25) if rng.random() < _ASTRAY else 0
     error = _ERROR if rng.random() < _ERRING else 0.0
     slips: list[str] = []
     while not world.won and len(turns) < MAX_STEPS:
-        best = searcher.act(house)
+        best = searcher.act(state)
         if not slips and (len(turns) < astray or rng.random() < error):
             slips = _slips(world, rng)
         action = slips.pop(0) if slips else best
-        knowledge = state_knowledge_in(house)
-        reply = f"Thought: {thought_in(house, action)}\nAction: {action}"
+        knowledge = state_knowledge_in(state)
+        reply = f"Thought: {thought_in(state, action)}\nAction: {action}"
         observation = world.step(action)
-        house.update(action, observation)
+        state.update(action, observation)
         turns.append(Turn(knowledge, reply, observation, action == best))
     return world.task, turns
 
@@ -65,7 +65,7 @@ def _wrong_turn(world: TextWorld, where: str, rng: random.Random) -> str:
     )
 
 
-class HouseholdCorpus(Corpus):
+class AlfWorldCorpus(Corpus):
     """Draws episodes in rooms like those in ``variety``."""
 
     def __init__(self, variety: RoomVariety, agent_instruction: str, world_model_instruction: str):

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from train.tiny_base.laboratory_corpus import UNKNOWN, LaboratoryCorpus
+from train.tiny_base.sciworld_corpus import UNKNOWN, SciWorldCorpus
 
 TASK = ("Task Description:\nYour task is to find a(n) plant. First, focus on the thing. Then, move it to the {} box "
         "in the kitchen.")
@@ -27,8 +27,8 @@ def record(number: int, box: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def corpus() -> LaboratoryCorpus:
-    return LaboratoryCorpus([record(0, "red"), record(1, "blue")], "You act.", "You know.")
+def corpus() -> SciWorldCorpus:
+    return SciWorldCorpus([record(0, "red"), record(1, "blue")], "You act.", "You know.")
 
 
 def test_an_episode_keeps_its_order_under_other_colours(corpus):

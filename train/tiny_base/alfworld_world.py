@@ -9,7 +9,7 @@ import re
 from collections import Counter
 
 from eval_agent.rules.alfworld_state import APPLIANCES, TASK, Goal, type_of
-from train.tiny_base.household_rooms import Room
+from train.tiny_base.alfworld_rooms import Room
 
 NOTHING = "Nothing happens."
 
