@@ -1,4 +1,4 @@
-"""The offline "rules" synthesizer for ScienceWorld: the same two functions as :mod:`eval_agent.knowledge.rules`.
+"""The offline "rules" synthesizer for ScienceWorld: the same three functions as :mod:`eval_agent.knowledge.rules`.
 
 It stands in for the language model of the paper where none is at hand. Deterministic; it knows ScienceWorld's
 wording and nothing else.
@@ -6,6 +6,8 @@ wording and nothing else.
 
 import re
 
+from eval_agent.files import file_digest
+from eval_agent.knowledge import laboratory
 from eval_agent.knowledge.laboratory import Laboratory, impossible, parse_task
 from eval_agent.trajectory import Step
 
@@ -15,6 +17,11 @@ _MOST_NAMED = 4
 _FOCUS = "focus on "
 # actions that only look, or that are repeated while one waits
 _ASIDE = re.compile(r"(look|inventory|task|wait|examine|open door|close door|\d+$)")
+
+
+def identity(gen: str) -> dict:
+    """The rules as they are written now (see :class:`~eval_agent.knowledge.synthesis.Synthesizer`)."""
+    return {"task": "sciworld", "rules": [file_digest(source) for source in (__file__, laboratory.__file__)]}
 
 
 def task_knowledge(chosen: list[Step], rejected: list[Step]) -> str:
