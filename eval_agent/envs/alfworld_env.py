@@ -1,5 +1,6 @@
 """ALFWorld's games, official or generated, as an env."""
 
+from eval_agent.envs import alfworld_expert, alfworld_text, textworld_engine
 from eval_agent.envs.alfworld_expert import expert_actions
 from eval_agent.envs.alfworld_text import in_grammar, observation_text, put_verb_of, task_text
 from eval_agent.envs.base import BaseEnv, StepResult
@@ -13,6 +14,9 @@ NOTHING = "Nothing happens."
 
 class AlfWorldEnv(BaseEnv):
     """Plays game files of either grammar; speaks ``put X in/on Y`` (see alfworld_text)."""
+
+    packages = ("alfworld", "textworld", "fast_downward_textworld")
+    modules = (alfworld_expert, alfworld_text, textworld_engine)
 
     def __init__(self):
         self._engine = new_engine()

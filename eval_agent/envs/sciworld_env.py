@@ -9,10 +9,12 @@ import subprocess
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+from eval_agent.envs import sciworld_expert
 from eval_agent.envs.base import BaseEnv, EnvLost, StepResult
 from eval_agent.envs.java import find_java
 from eval_agent.envs.sciworld_expert import expert_actions
 from eval_agent.errors import InputError
+from eval_agent.knowledge import laboratory
 from eval_agent.knowledge.laboratory import impossible
 from eval_agent.tasks.sciworld import SciWorldTask
 
@@ -25,10 +27,12 @@ class SciWorldEnv(BaseEnv):
     """The reward is the best score so far, as in the release.
 
     An episode ends with the full score, or with a wrong focus (score -1), which takes nothing away from the
-    reward. Where nothing was reached before, the reward is 0 (the release would average a -1 if the wrong focus
-    is the first step). Ambiguous commands are answered with a numbered list; the next action has to be one of
-    its numbers.
+    reward. An episode whose first step is the wrong focus has 0 (the release would average a -1 there).
+    Ambiguous commands are answered with a numbered list; the next action has to be one of its numbers.
     """
+
+    packages = ("scienceworld",)
+    modules = (sciworld_expert, laboratory)
 
     @classmethod
     def check_requirements(cls) -> None:
