@@ -9,7 +9,8 @@
 name is a model behind the OpenAI-compatible endpoint --api_base (its key: $OPENAI_API_KEY, else EMPTY).
 
 Every answer is kept at once in OUTPUT_PATH.journal.jsonl: a run that was killed goes on where it was, and one
-that was finished asks for nothing again. Records that stay without knowledge are left out of the output and
+that was finished asks for nothing again. With another model, endpoint, temperature or prompt, or with edited
+rules, the same records are asked for anew. Records that stay without knowledge are left out of the output and
 listed in OUTPUT_PATH.rejects.jsonl. Exit code 0 where every record has its knowledge, 1 where some were
 rejected, 2 for bad input or an endpoint that cannot answer.
 """
@@ -21,8 +22,7 @@ from pathlib import Path
 
 from eval_agent.config import positive
 from eval_agent.errors import exit_on_input_error
-from eval_agent.files import read_records, write_json, write_text
-from eval_agent.knowledge.journal import Journal
+from eval_agent.files import Journal, read_records, write_json, write_text
 from eval_agent.knowledge.synthesis import (
     GENS,
     TASKS,
@@ -66,11 +66,10 @@ def main() -> int:
     synthesizer = load_synthesizer(
         args.task, args.model_name, args.api_base, args.temperature, args.max_attempts, args.timeout
     )
-    made_by = {"task": args.task, "model_name": args.model_name, "temperature": args.temperature}
     journal = Journal(f"{args.output_path}.journal.jsonl")
     try:
         result = add_knowledge(
-            pairs, args.gen, synthesizer, made_by, journal, args.dataset_path, args.concurrency, args.expert_only
+            pairs, args.gen, synthesizer, journal, args.dataset_path, args.concurrency, args.expert_only
         )
     finally:
         journal.close()

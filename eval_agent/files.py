@@ -1,8 +1,13 @@
-"""Reading and writing of the project's JSON files: early errors, no half-written results."""
+"""Reading and writing of the project's files: early errors, no half-written results, nothing done twice.
 
+What is kept for another run is kept under a :func:`cache_key` of everything that it depends on.
+"""
+
+import hashlib
 import json
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +61,66 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         file.write(content)
     os.chmod(temporary, 0o644)
     os.replace(temporary, path)
+
+
+def cache_key(**parts: Any) -> str:
+    """The key of a value that was made from ``parts``: SHA-256 of their names and values as canonical JSON.
+
+    Name everything that the value depends on: texts and settings as they are, files and source code by their
+    :func:`file_digest`. Raises TypeError for what JSON does not have.
+    """
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of what a file holds; its name and place do not count."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+class Journal:
+    """An append-only cache in a JSON Lines file: ``{"key", "value"}``, the value any JSON but null.
+
+    Every value is in the file when ``add`` returns, so a killed run redoes nothing that it finished; a last line
+    that the kill cut short is dropped. With keys from :func:`cache_key`, entries made from other inputs are
+    never taken. Threads may share it.
+    """
+
+    def __init__(self, path: str | Path):
+        """Raises InputError for a file that is no journal."""
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._values = self._read()
+        self._file = self.path.open("a", encoding="utf-8")
+
+    def _read(self) -> dict[str, Any]:
+        if not self.path.exists():
+            return {}
+        data = self.path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            with self.path.open("r+b") as file:
+                file.truncate(len(whole))
+        try:
+            entries = [json.loads(line) for line in whole.splitlines()]
+            return {entry["key"]: entry["value"] for entry in entries}
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{self.path}: not a journal of this program; move it away") from None
+
+    def get(self, key: str) -> Any:
+        """The value of ``key``, None where there is none."""
+        return self._values.get(key)
+
+    def add(self, key: str, value: Any) -> None:
+        """Keep ``value``, in the file too when this returns."""
+        line = json.dumps({"key": key, "value": value}, ensure_ascii=False) + "\n"
+        with self._lock:
+            self._values[key] = value
+            self._file.write(line)
+            self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _read_text(path: Path) -> str:

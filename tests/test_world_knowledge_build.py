@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -277,6 +280,55 @@ def test_a_journal_of_other_inputs_is_not_mixed_in(paths, build, serve):
     endpoint.answer = lambda messages: TASK_ANSWER.replace("look", "look twice")
     assert build(*arguments) == 0
     assert ["look twice" in pair["task_knowledge"] for pair in read_json(paths[1])] == [True, False]
+
+
+@pytest.fixture
+def asked(paths, build, serve, capsys):
+    """Runs the same build with whatever flags follow; how many answers were made now."""
+    endpoints = [serve(lambda messages: TASK_ANSWER) for _ in range(2)]
+
+    def call(endpoint=0, *more) -> int:
+        arguments = (*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoints[endpoint].address)
+        assert build(*arguments, *more) == 0
+        return int(re.search(r"(\d+) answers made now", capsys.readouterr().out)[1])
+
+    return call
+
+
+def test_the_same_model_prompt_and_settings_are_not_asked_again(asked):
+    assert (asked(), asked(), asked(0, "--temperature", 0.5)) == (2, 0, 0)  # 0.5 is what the default means
+
+
+def test_another_temperature_or_endpoint_is_asked_anew(asked):
+    assert (asked(), asked(0, "--temperature", 0.7), asked(1), asked(1)) == (2, 2, 2, 0)
+
+
+def test_an_edited_prompt_or_another_limit_is_asked_anew(asked, monkeypatch, tmp_path):
+    from eval_agent.knowledge import llm
+
+    assert asked() == 2
+    prompts = shutil.copytree(llm.PROMPTS, tmp_path / "prompts")
+    monkeypatch.setattr(llm, "PROMPTS", prompts)
+    assert asked() == 0  # the same text elsewhere
+    template = prompts / "alfworld_task_knowledge.txt"
+    template.write_text("Be brief.\n" + template.read_text())
+    assert (asked(), asked()) == (2, 0)
+    monkeypatch.setitem(llm.MAX_TOKENS, "task_knowledge", 256)
+    assert (asked(), asked()) == (2, 0)
+
+
+@pytest.mark.parametrize("module", ["rules", "household"])
+def test_edited_rules_make_their_knowledge_anew(paths, build, capsys, monkeypatch, tmp_path, module):
+    def made() -> int:
+        assert build(*paths) == 0
+        return int(re.search(r"(\d+) answers made now", capsys.readouterr().out)[1])
+
+    assert (made(), made()) == (2, 0)
+    source = import_module(f"eval_agent.knowledge.{module}")
+    edited = tmp_path / f"{module}.py"
+    edited.write_text(Path(source.__file__).read_text() + "# an edit\n")
+    monkeypatch.setattr(source, "__file__", str(edited))
+    assert (made(), made()) == (2, 0)
 
 
 def test_a_killed_run_goes_on_where_it_was(paths, serve):

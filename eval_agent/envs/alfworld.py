@@ -14,6 +14,7 @@ import re
 
 from alfworld.agents.expert import HandCodedTWAgent
 
+from eval_agent.envs import textworld_engine
 from eval_agent.envs.base import BaseEnv, ExpertFailed, StepResult
 from eval_agent.envs.textworld_engine import new_engine, read_game
 from eval_agent.errors import InputError
@@ -24,7 +25,10 @@ NOTHING = "Nothing happens."
 
 
 class AlfWorldEnv(BaseEnv):
-    """Plays game files of either grammar; speaks ``put X in/on Y`` (see alfworld_text)."""
+    """Plays game files of either grammar; speaks ``put X in/on Y``."""
+
+    packages = ("alfworld", "textworld", "fast_downward_textworld")
+    modules = (textworld_engine,)
 
     def __init__(self):
         self._engine = new_engine()

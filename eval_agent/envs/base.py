@@ -1,8 +1,13 @@
 """What an env does: it turns text actions into observations, reward and an end."""
 
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from importlib.metadata import version
+from types import ModuleType
+from typing import ClassVar
 
+from eval_agent.files import file_digest
 from eval_agent.tasks import Task
 
 
@@ -35,6 +40,20 @@ class BaseEnv(ABC):
 
     It knows no step limit: ``max_steps`` is for the loop around it.
     """
+
+    # what its texts and its expert's actions come from: packages as pip names them, modules of this project
+    packages: ClassVar[tuple[str, ...]] = ()
+    modules: ClassVar[tuple[ModuleType, ...]] = ()
+
+    @classmethod
+    def identity(cls) -> dict:
+        """What its episodes depend on beside task and actions, as JSON, for the keys of what is kept."""
+        modules = (sys.modules[cls.__module__], *cls.modules)
+        return {
+            "env_class": cls.__name__,
+            "packages": {name: version(name) for name in cls.packages},
+            "source": {module.__name__: file_digest(module.__file__) for module in modules},
+        }
 
     @classmethod
     def check_requirements(cls) -> None:

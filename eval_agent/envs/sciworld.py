@@ -50,11 +50,14 @@ def asks_back(observation: str) -> bool:
 
 
 class SciWorldEnv(BaseEnv):
-    """The reward is the best score so far, as in the release; 0 where the episode ends with a negative score.
+    """The reward is the best score so far, as in the release.
 
-    An episode ends with the full score, or with a negative one after a wrong focus. Ambiguous commands are
-    answered with a numbered list; the next action has to be one of its numbers.
+    An episode ends with the full score, or with a wrong focus (score -1), which takes nothing away from the
+    reward. An episode whose first step is the wrong focus has 0 (the release would average a -1 there).
+    Ambiguous commands are answered with a numbered list; the next action has to be one of its numbers.
     """
+
+    packages = ("scienceworld",)
 
     @classmethod
     def check_requirements(cls) -> None:
@@ -77,7 +80,7 @@ class SciWorldEnv(BaseEnv):
 
     def step(self, action: str) -> StepResult:
         observation, score, completed = self._take(action)
-        self._reward = 0.0 if score < 0 else max(self._reward, score)
+        self._reward = max(self._reward, score)
         return StepResult(
             observation, self._reward, done=completed or score < 0, success=score >= 1.0,
             valid=not impossible(observation), asks_back=asks_back(observation),

@@ -42,7 +42,7 @@ class _TooLong(Exception):
 
 
 class LLMSynthesizer:
-    """Asks for the knowledge of one benchmark; the same two methods as :mod:`eval_agent.rules.alfworld`.
+    """Asks for the knowledge of one benchmark; the same methods as :mod:`eval_agent.rules.alfworld` has functions.
 
     Threads may share it. ``malformed`` counts the answers that had to be asked for again.
     """
@@ -58,10 +58,22 @@ class LLMSynthesizer:
         self._longest: dict[str, int] = {}  # characters that a prompt may have, where one was too long
         self._templates = {gen: (PROMPTS / f"{task}_{gen}.txt").read_text(encoding="utf-8") for gen in OPENINGS}
         self._api_base = api_base
-        self._temperature = temperature
+        self._temperatures = TEMPERATURES if temperature is None else dict.fromkeys(OPENINGS, temperature)
+        self._task = task
         self._model_name = model_name
         self._models = {gen: self._client(gen, timeout) for gen in OPENINGS}
         self._check_model()
+
+    def identity(self, gen: str) -> dict:
+        """See :class:`~eval_agent.knowledge.synthesis.Synthesizer`."""
+        return {
+            "task": self._task,
+            "model_name": self._model_name,
+            "api_base": self._api_base,
+            "temperature": self._temperatures[gen],
+            "max_tokens": MAX_TOKENS[gen],
+            "prompt": [self._templates[gen], NO_BEGINNER, LEFT_OUT],
+        }
 
     def task_knowledge(self, chosen: list[Step], rejected: list[Step]) -> str:
         """kappa ~ pi(. | prompt, u, tau_w, tau_l). Raises NoKnowledge; InputError if the endpoint fails."""
@@ -103,7 +115,7 @@ class LLMSynthesizer:
             model=self._model_name,
             base_url=self._api_base,
             api_key=os.environ.get("OPENAI_API_KEY", "EMPTY"),
-            temperature=TEMPERATURES[gen] if self._temperature is None else self._temperature,
+            temperature=self._temperatures[gen],
             # the client's own max_tokens travels as max_completion_tokens, which FastChat does not read
             extra_body={"max_tokens": MAX_TOKENS[gen]},
             max_retries=0,  # the client would wait for a refused connection too

@@ -1,8 +1,6 @@
 """Task and state knowledge for a list of (chosen, rejected) pairs, from rules or from a language model."""
 
 import copy
-import hashlib
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -11,7 +9,7 @@ from typing import Protocol
 from tqdm import tqdm
 
 from eval_agent.errors import InputError
-from eval_agent.knowledge.journal import Journal
+from eval_agent.files import Journal, cache_key
 from eval_agent.trajectories.format import Step, checked_steps, pair_member, turn_index
 
 TASKS = ("alfworld", "sciworld", "webshop")
@@ -29,6 +27,9 @@ class Synthesizer(Protocol):
     """``malformed`` counts the answers that had to be asked for again; threads share a synthesizer."""
 
     malformed: int
+
+    def identity(self, gen: str) -> dict:
+        """All that an answer depends on beside the request, as JSON: it is kept under this."""
 
     def task_knowledge(self, chosen: list[Step], rejected: list[Step]) -> str:
         """``rejected`` is empty where knowledge comes from the expert alone."""
@@ -85,19 +86,21 @@ def check_pairs(pairs: list[dict], gen: str, source: str, expert_only: bool = Fa
 
 
 def add_knowledge(
-    pairs: list[dict], gen: str, synthesizer: Synthesizer, made_by: dict, journal: Journal, source: str,
+    pairs: list[dict], gen: str, synthesizer: Synthesizer, journal: Journal, source: str,
     concurrency: int = 1, expert_only: bool = False,
 ) -> Knowledge:
     """Copies of ``pairs`` with ``task_knowledge`` each, or ``state_knowledge`` on chosen's answered turns.
 
     ``concurrency`` records are worked on at once; the steps of one trajectory are asked for in their order.
     ``expert_only`` shows no rejected trajectory (the ablation "w/o rejected").
-    ``made_by`` (task, model, temperature) is part of what an answer is journalled under. Raises InputError
-    where going on makes no sense: the endpoint is gone, or record after record stays without knowledge.
+    Answers that the journal has of the same synthesizer for the same request are not made again. Raises
+    InputError where going on makes no sense: the endpoint is gone, or record after record stays without
+    knowledge.
     """
     pairs = copy.deepcopy(pairs)
     units = [_requests(pair, gen, f"{source}: record {index}", expert_only) for index, pair in enumerate(pairs)]
     result, in_a_row, last = Knowledge([]), 0, ""
+    made_by = synthesizer.identity(gen)
 
     def work(unit: list[Request]) -> int:
         return sum(_answer(request, gen, synthesizer, made_by, journal) for request in unit)
@@ -139,7 +142,8 @@ class _Failed(Exception):
 
 def _answer(request: Request, gen: str, synthesizer: Synthesizer, made_by: dict, journal: Journal) -> bool:
     """Give the request's target its knowledge; whether it was made now. Raises _Failed, InputError."""
-    key = _key({"gen": gen, **made_by}, request)
+    arguments = [_plain(argument) for argument in request.arguments]
+    key = cache_key(gen=gen, made_by=made_by, arguments=arguments)
     knowledge = journal.get(key)
     made = knowledge is None
     if made:
@@ -176,6 +180,10 @@ def _state_requests(chosen: dict, steps: list[Step], where: str) -> Iterator[Req
         yield Request(target, f"{where}: conversations[{turn}]", (steps[0].observation, list(history)))
 
 
-def _key(made_by: dict, request: Request) -> str:
-    arguments = json.dumps([made_by, request.arguments], default=lambda step: [step.observation, step.reply])
-    return hashlib.sha256(arguments.encode()).hexdigest()
+def _plain(argument: str | list) -> str | list:
+    """A request's argument as JSON has it. State knowledge of a step is no part: no synthesizer reads it."""
+    if isinstance(argument, str):
+        return argument
+    return [
+        [part.observation, part.reply, part.action] if isinstance(part, Step) else part for part in argument
+    ]

@@ -7,6 +7,8 @@ wording and nothing else.
 import re
 
 from eval_agent.envs.sciworld import impossible
+from eval_agent.files import file_digest
+from eval_agent.rules import sciworld_state
 from eval_agent.rules.sciworld_state import SciWorldState, parse_task
 from eval_agent.trajectories.format import Step
 
@@ -16,6 +18,11 @@ _MOST_NAMED = 4
 _FOCUS = "focus on "
 # actions that only look, or that are repeated while one waits
 _ASIDE = re.compile(r"(look|inventory|task|wait|examine|open door|close door|\d+$)")
+
+
+def identity(gen: str) -> dict:
+    """The rules as they are written now (see :class:`~eval_agent.knowledge.synthesis.Synthesizer`)."""
+    return {"task": "sciworld", "rules": [file_digest(source) for source in (__file__, sciworld_state.__file__)]}
 
 
 def task_knowledge(chosen: list[Step], rejected: list[Step]) -> str:

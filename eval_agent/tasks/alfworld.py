@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval_agent.errors import InputError
+from eval_agent.files import file_digest
 from eval_agent.tasks.base import Task
 
 TASK_TYPES = (
@@ -21,6 +22,7 @@ TASK_TYPES = (
     "pick_two_obj_and_place",
 )
 GAME_FILE = "game.tw-pddl"
+FOR_EXPERT = "traj_data.json"  # beside it: only ALFWorld's expert reads it
 _TAIL = 4096  # bytes; the mark stands after the long texts in every game file seen so far
 # inside a JSON text the quotes would be escaped, so this only matches the key itself
 _SOLVABLE = re.compile(rb'(?<!\\)"solvable":\s*(true|false|null)')
@@ -48,6 +50,13 @@ class AlfWorldTask(Task):
         """The task of one game file, named after its two folders."""
         folder, trial = game_file.parts[-3:-1]
         return cls(f"{folder}__{trial}", folder.split("-")[0], str(game_file))
+
+    def identity(self) -> dict:
+        """What the game's files hold, not where they lie."""
+        game = Path(self.game_file)
+        files = [game, game.with_name(FOR_EXPERT)]
+        held = {file.name: file_digest(file) for file in files if file.is_file()}
+        return {"task_id": self.task_id, "task_type": self.task_type, "files": held}
 
 
 def data_path(text: str) -> Path:

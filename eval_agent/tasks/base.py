@@ -1,6 +1,6 @@
 """What a task is: one instance of a benchmark that an env can start."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
@@ -9,3 +9,7 @@ class Task:
 
     task_id: str
     task_type: str
+
+    def identity(self) -> dict:
+        """All that makes the task what it is, as JSON, for the keys of what is kept about it."""
+        return asdict(self)

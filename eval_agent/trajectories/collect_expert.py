@@ -3,12 +3,11 @@
     python -m eval_agent.trajectories.collect_expert --exp_config alfworld_demo --split train --output_path expert.json
 
 The actions come from the benchmark's own expert, or with --trajectories from a file of existing trajectories
-(bare ones too). Finished games are kept in a journal beside the output, so a killed run goes on where it was.
+(bare ones too). Finished games are kept in a journal beside the output, so a killed run goes on where it was; a
+game is played anew where its files, its actions, its step limit or the benchmark have changed.
 """
 
 import argparse
-import hashlib
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,9 @@ from tqdm import tqdm
 
 from eval_agent.config import load_task_config, max_steps_of, read_instruction
 from eval_agent.envs import BaseEnv, ExpertFailed, ProcessEnv, with_restarts
-from eval_agent.envs.worker import run_in_envs
+from eval_agent.envs.worker import env_class, run_in_envs
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.files import read_records, write_json
-from eval_agent.knowledge.journal import Journal
+from eval_agent.files import Journal, cache_key, read_records, write_json
 from eval_agent.rules import alfworld, sciworld
 from eval_agent.tasks import Task, choose_evenly, load_tasks
 from eval_agent.trajectories.format import ACTION, OBSERVATION, Step, action_of, record_key, steps_of
@@ -38,11 +36,11 @@ class Job:
     task: Task
     steps: list[Step] | None
 
-    @property
-    def key(self) -> str:
-        """What the result depends on."""
-        actions = "expert" if self.steps is None else json.dumps([step.action for step in self.steps])
-        return f"{self.task.task_id} {hashlib.sha1(actions.encode()).hexdigest()}"
+
+def key_of(job: Job, max_steps: int, env: dict) -> str:
+    """The key of what :func:`play` returns; ``env`` is the identity of the env's class."""
+    actions = None if job.steps is None else [step.action for step in job.steps]
+    return cache_key(task=job.task.identity(), actions=actions, max_steps=max_steps, env=env)
 
 
 def play(env: BaseEnv, job: Job, max_steps: int) -> dict:
@@ -108,21 +106,23 @@ def collect(jobs: list[Job], config: dict, output_path: Path, num_workers: int) 
     Raises InputError where nothing is kept.
     """
     instruction = read_instruction(config["agent"]["instruction"])
-    limits = {job.key: max_steps_of(config["env"], job.task) for job in jobs}
+    ProcessEnv(config["env"]).check()
+    env_identity = env_class(config["env"]["env_class"]).identity()
+    limits = [max_steps_of(config["env"], job.task) for job in jobs]
+    keys = [key_of(job, limit, env_identity) for job, limit in zip(jobs, limits)]
     journal = Journal(output_path.with_name(output_path.name + ".journal.jsonl"))
-    missing = [job for job in jobs if journal.get(job.key) is None]
-    if missing:
-        ProcessEnv(config["env"]).check()
+    missing = [row for row in zip(keys, jobs, limits) if journal.get(row[0]) is None]
 
-    def work(env: BaseEnv, job: Job) -> dict:
-        return with_restarts(lambda: play(env, job, limits[job.key]))
+    def work(env: BaseEnv, row: tuple[str, Job, int]) -> dict:
+        _, job, limit = row
+        return with_restarts(lambda: play(env, job, limit))
 
     games = run_in_envs(config["env"], work, missing, num_workers)
     progress = tqdm(games, total=len(jobs), initial=len(jobs) - len(missing), desc="expert", unit="game")
-    for job, episode in progress:
-        journal.add(job.key, json.dumps(episode))
+    for (key, _, _), episode in progress:
+        journal.add(key, episode)
     journal.close()
-    episodes = [(job, json.loads(journal.get(job.key))) for job in jobs]
+    episodes = [(job, journal.get(key)) for key, job in zip(keys, jobs)]
     dropped = Counter(episode["dropped"] for _, episode in episodes if "dropped" in episode)
     kept = [trajectory(job, episode, instruction) for job, episode in episodes if "steps" in episode]
     if not kept:

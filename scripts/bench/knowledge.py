@@ -9,7 +9,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from eval_agent.knowledge.journal import Journal
+from eval_agent.files import Journal
 from eval_agent.knowledge.synthesis import add_knowledge, load_synthesizer
 
 ANSWER = "Task Knowledge: When you search, you should look around. The action workflows are: 1) go 2) take"
@@ -66,7 +66,7 @@ def answers_per_second(synthesizer, count: int, concurrency: int, folder: str) -
     journal = Journal(Path(folder) / f"{concurrency}.jsonl")
     started = time.monotonic()
     pairs = [make_pair(number) for number in range(count)]
-    result = add_knowledge(pairs, "task_knowledge", synthesizer, {}, journal, "bench", concurrency)
+    result = add_knowledge(pairs, "task_knowledge", synthesizer, journal, "bench", concurrency)
     journal.close()
     assert result.made == count and not result.rejects
     return count / (time.monotonic() - started)

@@ -15,7 +15,6 @@ from eval_agent.episode import (
     Crashed,
     Planner,
     WorldModel,
-    first_action_only,
     run_episode,
 )
 from eval_agent.files import write_json

@@ -196,12 +196,25 @@ def test_the_best_score_so_far_is_the_reward(env):
     assert env._client.server.getScore() < best
 
 
-def test_a_wrong_focus_ends_the_episode_with_nothing(env):
+def test_a_wrong_focus_ends_the_episode_and_what_was_reached_stays(env):
     env.reset(BOIL)
     before = play(env, ["teleport to outside", "teleport to kitchen"])[-1]
     assert before.reward > 0
     wrong = env.step("focus on table")
-    assert (wrong.reward, wrong.done, wrong.success) == (0.0, True, False)
+    assert (wrong.reward, wrong.done, wrong.success) == (before.reward, True, False)
+
+
+@pytest.mark.parametrize(
+    "scores, reward", [([0, 0.17, 0.5, -1], 0.5), ([0.5, 0.17, -1], 0.5), ([-1], 0), ([0.2, 1], 1)]
+)
+def test_the_reward_is_the_best_score_and_at_least_0(env, monkeypatch, scores, reward):
+    env.reset(BOIL)
+    given = iter(scores)
+    monkeypatch.setattr(env, "_take", lambda action: ("You focus on it.", next(given), False))
+    steps = play(env, ["focus on it"] * len(scores))
+    assert steps[-1].reward == reward
+    assert [step.done for step in steps] == [score < 0 for score in scores]
+    assert [step.success for step in steps] == [score == 1 for score in scores]
 
 
 @pytest.mark.parametrize("action", ["", "fly", "look\nround", "pick up stove", "focus on", "7", "{o}"])

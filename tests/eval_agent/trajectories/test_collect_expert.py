@@ -2,16 +2,21 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from eval_agent.envs.worker import env_class
 from eval_agent.errors import InputError
 from eval_agent.tasks import load_tasks
+from eval_agent.tasks.sciworld import SciWorldTask
 from eval_agent.trajectories import collect_expert
 from eval_agent.trajectories.format import steps_of, task_turns
 
@@ -120,3 +125,57 @@ def test_a_killed_run_goes_on_and_plays_no_game_twice(config_file, collect, tmp_
     lines = journal.read_text().splitlines()
     assert lines[0] == first and len(lines) == 2
     assert len(json.loads(output.read_text())) == 2
+
+
+@pytest.fixture
+def played(tmp_path):
+    """``played(config)``: how many of its two games are played now, not taken from the journal."""
+    journal = tmp_path / "expert.json.journal.jsonl"
+
+    def run(config: dict) -> int:
+        before = len(journal.read_text().splitlines()) if journal.exists() else 0
+        jobs = [collect_expert.Job(task, None) for task in load_tasks(config, "train")]
+        collect_expert.collect(jobs, config, tmp_path / "expert.json", 1)
+        return len(journal.read_text().splitlines()) - before
+
+    return run
+
+
+def test_the_same_games_are_not_played_again_wherever_they_lie(played, demo_games, tmp_path):
+    config = demo_games.task_config
+    assert (played(config), played(config)) == (2, 0)
+    moved = shutil.copytree(demo_games.folder, tmp_path / "moved")
+    assert played(config | {"task": config["task"] | {"data_path": str(moved)}}) == 0
+
+
+def test_another_step_limit_or_an_edited_game_is_played_anew(played, demo_games, tmp_path):
+    config = demo_games.task_config
+    assert played(config) == 2
+    assert played(config | {"env": config["env"] | {"max_steps": config["env"]["max_steps"] - 1}}) == 2
+    folder = shutil.copytree(demo_games.folder, tmp_path / "edited")
+    config = config | {"task": config["task"] | {"data_path": str(folder)}}
+    game = Path(load_tasks(config, "train")[0].game_file)
+    game.write_text(game.read_text().replace("Welcome to TextWorld", "Hello"))
+    assert (played(config), played(config)) == (1, 0)
+
+
+def test_what_an_episode_depends_on_is_in_its_key(monkeypatch):
+    def key(env="SciWorldEnv", max_steps=30, steps=None, **task) -> str:
+        fields = {"task_type": "boil", "variation": 0, "simplification": "easy"} | task
+        job = collect_expert.Job(SciWorldTask.of(**fields), steps)
+        return collect_expert.key_of(job, max_steps, {"env_class": env})
+
+    steps = steps_of(bare("0_0", ["look", "wait"]), "record")
+    others = [key("OtherEnv"), key(max_steps=31), key(steps=steps), key(simplification=""), key(variation=1)]
+    assert len({key(), *others}) == 6 and key() == key()
+
+
+@pytest.mark.parametrize("name, package", [("SciWorldEnv", "scienceworld"), ("AlfWorldEnv", "textworld")])
+def test_an_env_tells_its_packages_and_its_expert(name, package, monkeypatch, tmp_path):
+    identity = env_class(name).identity()
+    assert identity["env_class"] == name and identity["packages"][package] == version(package)
+    expert = import_module(f"eval_agent.envs.{name.removesuffix('Env').lower()}")
+    edited = tmp_path / "expert.py"
+    edited.write_text(Path(expert.__file__).read_text() + "# an edit\n")
+    monkeypatch.setattr(expert, "__file__", str(edited))
+    assert env_class(name).identity() != identity
