@@ -52,8 +52,8 @@ def parse_arguments() -> argparse.Namespace:
 @exit_on_input_error
 def main() -> None:
     args = parse_arguments()
-    section = load_task_config(args.exp_config, CONFIGS)["state_base"]
-    name, model = args.encoder or section["encoder"], args.encoder_model or section["encoder_model"]
+    section = load_task_config(args.exp_config, CONFIGS).state_base
+    name, model = args.encoder or section.encoder, args.encoder_model or section.encoder_model
     if name == "wkm-embedding" and model is None:
         model = EMBEDDED_BASE
         print(f"encoder: input embeddings of {model} (--encoder_model names your world model instead)")

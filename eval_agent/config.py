@@ -1,246 +1,176 @@
-"""Loading and checking of configs/task/*.json and configs/model/*.json, before anything long is loaded."""
+"""Configs as typed fields, read from configs/*/NAME.json: tasks, methods, and how models are served.
+
+A file may name another one of its folder in "extends" and then holds only what differs: the fields of its sections
+replace those of the other file. Whatever is wrong with a field is one InputError that names file, field, value and
+what was expected, before anything long is loaded.
+"""
 
 import argparse
-import copy
-import functools
-from collections.abc import Callable
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from eval_agent.errors import InputError
 from eval_agent.files import read_json
-from eval_agent.knowledge.state_base import RULES
 from eval_agent.tasks.base import Task
 
-
-def load_task_config(name: str, folder: str | Path) -> dict:
-    """The task config ``name`` (see :func:`find_config`), checked.
-
-    Raises InputError naming the file and the field that is missing or out of range.
-    """
-    path = find_config(name, folder)
-    config = _object(read_json(path), str(path))
-    _check(config, _TASK_FIELDS, path)
-    return config
-
-
-def override(config: dict, values: dict[str, Any], source: str) -> dict:
-    """A copy of the task config with ``values`` by dotted field ("planner.gamma"), checked as the file's are.
-
-    Raises InputError naming ``source`` and the field that no task config has, or whose value is wrong.
-    """
-    changed = copy.deepcopy(config)
-    for field, value in values.items():
-        if field not in _TASK_FIELDS:
-            known = ", ".join(_TASK_FIELDS)
-            raise InputError(f'{source}: a task config has no field "{field}", only {known}')
-        *sections, key = field.split(".")
-        functools.reduce(dict.__getitem__, sections, changed)[key] = value
-        _check(changed, {field: _TASK_FIELDS[field]}, source)
-    return changed
-
-
-def load_model_config(name: str, folder: str | Path) -> dict:
-    """The model config ``name`` (see :func:`find_config`). Raises InputError where a field is missing."""
-    path = find_config(name, folder)
-    config = _object(read_json(path), str(path))
-    _check(config, _MODEL_FIELDS, path)
-    return config
-
-
-def load_paper_settings(name: str, folder: str | Path) -> dict:
-    """The object "paper" of the model config ``name``: backbone, adapters, tasks and repetitions of its tables.
-
-    Raises InputError where it or one of its fields is missing.
-    """
-    path = find_config(name, folder)
-    config = _object(read_json(path), str(path))
-    _check(config, _PAPER_FIELDS, path)
-    return config["paper"]
-
-
-def find_config(name: str, folder: str | Path) -> Path:
-    """``name`` itself where it ends in .json, else ``folder/name.json``; InputError lists what is there."""
-    path = Path(name) if name.endswith(".json") else Path(folder) / f"{name}.json"
-    if not path.is_file():
-        known = ", ".join(sorted(entry.stem for entry in path.parent.glob("*.json"))) or "none"
-        raise InputError(f"{path}: no such config (configs in {path.parent}: {known})")
-    return path
-
-
-def max_steps_of(env_config: dict, task: Task) -> int:
-    """The step limit of a task: ``max_steps`` is one number, or one for each task type.
-
-    Raises InputError where the task's type has none.
-    """
-    limit = env_config["max_steps"]
-    if isinstance(limit, dict):
-        if task.task_type not in limit:
-            raise InputError(f'env.max_steps of the task config has no entry "{task.task_type}"')
-        limit = limit[task.task_type]
-    return limit
-
-
-def read_instruction(path: str) -> str:
-    """An instruction file's text, stripped. Raises InputError where it is missing or empty."""
-    try:
-        text = Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the instruction ({error.strerror})") from None
-    if not text:
-        raise InputError(f"{path}: the instruction is empty")
-    return text
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _object(value: Any, where: str) -> dict:
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: expected an object, found {type(value).__name__}")
-    return value
-
-
-# a field's check gives None where the value is good, else what was expected
-Check = Callable[[Any], str | None]
-
-
-def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) and value else "a non-empty string"
-
-
-def _text_or_null(value: Any) -> str | None:
-    return None if value is None or isinstance(value, str) and value else "a non-empty string or null"
-
-
-def _count(value: Any) -> str | None:
-    return None if isinstance(value, int) and _is_number(value) and value > 0 else "a positive whole number"
-
-
-def _counts(value: Any) -> str | None:
-    """A count, or one for each task type."""
-    if isinstance(value, dict) and value:
-        return None if not any(map(_count, value.values())) else "a positive whole number for each task type"
-    return _count(value)
-
-
-def _temperature(value: Any) -> str | None:
-    return None if _is_number(value) and value >= 0 else "a number of at least 0"
-
-
-def _positive(value: Any) -> str | None:
-    return None if _is_number(value) and value > 0 else "a number above 0"
-
-
-def _bool(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "true or false"
-
-
-def _share(value: Any) -> str | None:
-    return None if _is_number(value) and 0 <= value <= 1 else "a number from 0 to 1"
-
-
-def _mapping(value: Any) -> str | None:
-    return None if isinstance(value, dict) else "an object"
-
-
-def _verbs(value: Any) -> str | None:
-    good = isinstance(value, list) and value and all(isinstance(verb, str) and verb.strip() for verb in value)
-    return None if good and len(set(value)) == len(value) else "a list of different, non-empty verbs"
-
-
-def _splits(value: Any) -> str | None:
-    return None if isinstance(value, list) and value and set(value) <= {"dev", "test"} else 'a list of "dev", "test"'
-
-
-def _one_of(names: tuple[str, ...]) -> Check:
-    return lambda value: None if value in names else "one of " + ", ".join(f'"{name}"' for name in names)
-
-
-_TASK_FIELDS: dict[str, Check] = {
-    "task": _mapping,
-    "task.task_class": _text,
-    "env": _mapping,
-    "env.env_class": _text,
-    "env.max_steps": _counts,
-    "env.lower_case_actions": _bool,
-    "agent.instruction": _text,
-    "agent.temperature": _temperature,
-    "agent.temperature_with_knowledge": _temperature,
-    "agent.max_new_tokens": _count,
-    "world_model.instruction": _text,
-    "world_model.temperature": _temperature,
-    "world_model.max_task_tokens": _count,
-    "world_model.max_state_tokens": _count,
-    "planner.gamma": _share,
-    "planner.n_neighbours": _count,
-    "planner.pre_action_rule": _one_of(RULES),
-    "planner.verbs": _verbs,
-    "state_base.path": _text,
-    "state_base.encoder": _text,
-    "state_base.encoder_model": _text_or_null,
-}
-_MODEL_FIELDS: dict[str, Check] = {"agent_class": _text, "config": _mapping}
-_PAPER_FIELDS: dict[str, Check] = {
-    "paper": _mapping,
-    "paper.backbone": _text,
-    "paper.base_model": _text,
-    "paper.recipe": _text,
-    "paper.out": _text,
-    "paper.tasks": _mapping,
-    "paper.splits": _splits,
-    "paper.repetitions": _count,
-    "paper.rates.source": _text,
-    "paper.rates.base_gigabytes": _positive,
-    "paper.rates.adapter_gigabytes": _positive,
-    "paper.rates.train_tokens_per_second": _positive,
-    "paper.rates.steps_per_second": _positive,
-    "paper.rates.knowledge_answers_per_second": _positive,
-}
-
-
-def _check(config: dict, fields: dict[str, Check], path: Path | str) -> None:
-    for field, check in fields.items():
-        value: Any = config
-        for key in field.split("."):
-            if not isinstance(value, dict) or key not in value:
-                raise InputError(f'{path}: field "{field}" is missing')
-            value = value[key]
-        expected = check(value)
-        if expected:
-            raise InputError(f'{path}: field "{field}" is {value!r}, expected {expected}')
-
-
-METHODS = Path(__file__).resolve().parents[1] / "configs" / "method"
-STATE_KNOWLEDGE = ("none", "planner", "context")
+ROOT = Path(__file__).resolve().parents[1]
+METHODS = ROOT / "configs" / "method"
 _OWN_INSTRUCTION = "_agent.txt"
-# what the episode loop does differently; the other fields act through the models and the task config
-_CONDUCT = ("instruction", "world_instruction", "task_knowledge", "state_knowledge", "action_path", "trials")
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Temperature = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-@dataclass(frozen=True)
-class Method:
-    """One method. Texts are named by their role: role "nat_positive" is ``{task}_nat_positive.txt``."""
+def _different(verbs: list[str]) -> list[str]:
+    if not verbs or len(set(verbs)) < len(verbs) or not all(verb.strip() for verb in verbs):
+        raise ValueError("a list of different, non-empty verbs")
+    return verbs
+
+
+class Fields(BaseModel):
+    """What all parts of a config have in common: no other fields than these, and no conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class TaskSection(Fields):
+    task_class: Text
+    """The benchmark: a class of eval_agent/tasks, ``AlfWorldTask`` in alfworld.py."""
+    splits: dict[Literal["train", "dev", "test"], Text | dict[str, list[int]]]
+    """Where each split's tasks are: a folder or file under data_path, or ScienceWorld's variations by task type."""
+    data_path: Text | None = None
+    """Folder of the splits; $ALFWORLD_DATA and $SCIWORLD_INDICES have defaults of their own."""
+    simplification: str = ""
+    """ScienceWorld's, as the simulator takes it: "easy", a list with commas, or ""."""
+
+
+class EnvSection(Fields):
+    env_class: Text
+    """A class of eval_agent/envs."""
+    max_steps: PositiveInt | dict[str, PositiveInt]
+    """Actions of an episode at most, for all tasks or by task type."""
+    lower_case_actions: bool
+    """Whether the actions in replies are lower-cased, as the release does in ALFWorld."""
+
+    def step_limit(self, task: Task) -> int:
+        """Of one task. Raises InputError where its type has none."""
+        if isinstance(self.max_steps, int):
+            return self.max_steps
+        if task.task_type not in self.max_steps:
+            raise InputError(f'env.max_steps of the task config has no entry "{task.task_type}"')
+        return self.max_steps[task.task_type]
+
+
+class AgentSection(Fields):
+    instruction: Text
+    """File of the agent's first human turn; a method's other texts lie beside it."""
+    temperature: Temperature
+    """Of an agent without knowledge (paper: 0)."""
+    temperature_with_knowledge: Temperature
+    """Of an agent with task or state knowledge (paper: 0.5)."""
+    max_new_tokens: PositiveInt
+    """Of one reply."""
+
+
+class WorldModelSection(Fields):
+    instruction: Text
+    temperature: Temperature
+    max_task_tokens: PositiveInt
+    """New tokens of task knowledge."""
+    max_state_tokens: PositiveInt
+    """New tokens of state knowledge (paper and release: 128)."""
+
+
+class PlannerSection(Fields):
+    gamma: Share
+    """Weight of p_agent against p_know (Eq. 13)."""
+    n_neighbours: PositiveInt
+    """N of Eq. 11: triplets retrieved."""
+    pre_action_rule: Literal["verb", "exact"]
+    """a_pre = a_t: the same first word, as in the release, or the same whole action."""
+    verbs: Annotated[list[str], AfterValidator(_different)]
+    """A_u, the verbs that the planner chooses from; their order breaks ties."""
+
+
+class StateBaseSection(Fields):
+    path: Text
+    """Folder of the FAISS cache."""
+    encoder: Text
+    """wkm-embedding (the paper), wkm-hidden (the release), or a sentence-transformers model."""
+    encoder_model: Text | None
+    """Folder or served name of the encoder's model; null: the one that the cache was built with."""
+
+
+class TaskConfig(Fields):
+    """configs/task/*.json: a benchmark's games, its env, and the two models' and the planner's settings in it."""
+
+    task: TaskSection
+    env: EnvSection
+    agent: AgentSection
+    world_model: WorldModelSection
+    planner: PlannerSection
+    state_base: StateBaseSection
+
+
+class Method(Fields):
+    """configs/method/*.json: which models play and what each of them reads.
+
+    Texts are named by their role: role "nat_positive" is ``TASK_nat_positive.txt`` beside the task's instruction.
+    """
 
     name: str
-    title: str  # as the paper's tables have it
-    agent_model: str | None  # served names; an agent without one is named on the command line
-    world_model: str | None
-    instruction: str = "agent"  # role of the agent's instruction
-    world_instruction: str = "world_model"
-    task_knowledge: str = "none"  # in the agent's first turn: "none", the "world_model"'s, or a text's role
-    state_knowledge: str = "none"  # queries the state base ("planner") or joins the agent's "context"
-    action_path: bool = False  # each turn shows the path of actions so far (KnowAgent)
-    trials: int = 1  # a failed one is reflected on and played again (Reflexion)
-    agent_config: str | None = None  # configs/model/, where the command line names none
-    world_config: str | None = None
-    overrides: dict = field(default_factory=dict)  # dotted fields of the task config
+    """The file's."""
+    title: Text
+    """As the paper's tables have it."""
+    agent_model: Text | None
+    """Served name; an agent without one is named on the command line."""
+    world_model: Text | None
+    """Served name, null for a method without one."""
+    instruction: Text = "agent"
+    """Role of the agent's instruction."""
+    world_instruction: Text = "world_model"
+    """Role of the world model's."""
+    task_knowledge: Text = "none"
+    """In the agent's first turn: "none", the "world_model"'s, or the role of a text for the whole benchmark."""
+    state_knowledge: Literal["none", "planner", "context"] = "none"
+    """Queries the state base (Eq. 11-13), or joins the agent's context."""
+    action_path: bool = False
+    """Each turn ends with the path of the actions so far (KnowAgent)."""
+    trials: PositiveInt = 1
+    """A failed one is reflected on and played again (Reflexion)."""
+    agent_config: Text | None = None
+    """Name in configs/model, where the command line has none."""
+    world_config: Text | None = None
+    """The same for the world model."""
+    overrides: dict[str, Any] = {}
+    """Dotted fields of the task config."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Method":
+        needs = self.task_knowledge == "world_model" or self.plans or self.state_knowledge == "context"
+        if needs and self.world_model is None:
+            raise ValueError('field "world_model" is null, but a world model\'s knowledge is used')
+        if self.world_model is not None and not needs:
+            raise ValueError('field "world_model" names a model whose knowledge is used nowhere')
+        return self
 
     @property
     def plans(self) -> bool:
-        """Whether state knowledge chooses the verbs (Eq. 11-13), which needs a state base."""
+        """Whether state knowledge chooses the verbs, which needs a state base."""
         return self.state_knowledge == "planner"
 
     @property
@@ -255,14 +185,14 @@ class Method:
             roles["reflection"] = "reflection"
         return roles
 
-    def text_file(self, task_config: dict, purpose: str) -> str:
+    def text_file(self, task: TaskConfig, purpose: str) -> str:
         """Path of the text for ``purpose`` (a key of ``text_roles``). Raises InputError where it is missing.
 
         The task's own instructions are those that its config names; the others lie beside the agent's.
         """
-        role, own = self.text_roles[purpose], Path(task_config["agent"]["instruction"])
+        role, own = self.text_roles[purpose], Path(task.agent.instruction)
         if role == purpose and role in ("agent", "world_model"):
-            return task_config[role]["instruction"]
+            return getattr(task, role).instruction
         if not own.name.endswith(_OWN_INSTRUCTION):
             raise InputError(f'agent.instruction is "{own}", expected TASK{_OWN_INSTRUCTION}: '
                              f'method "{self.name}" looks for TASK_{role}.txt beside it')
@@ -271,72 +201,209 @@ class Method:
             raise InputError(f'method "{self.name}" cannot play this task: {path} is missing')
         return str(path)
 
-    def agent_temperature(self, task_config: dict) -> float:
-        """An agent that is told any knowledge samples at ``agent.temperature_with_knowledge``."""
+    def agent_temperature(self, task: TaskConfig) -> float:
+        """An agent with any knowledge samples at ``agent.temperature_with_knowledge``."""
         knows = self.task_knowledge != "none" or self.state_knowledge != "none"
-        return task_config["agent"]["temperature_with_knowledge" if knows else "temperature"]
+        return task.agent.temperature_with_knowledge if knows else task.agent.temperature
 
-    def conduct(self) -> dict | None:
-        """How the loop departs from the WKM, or from the agent alone; None where it does not."""
-        told = {}
-        if self.world_model is not None:
-            told = {"task_knowledge": "world_model", "state_knowledge": "planner"}
-        usual = asdict(Method(self.name, self.title, self.agent_model, self.world_model, **told))
-        mine = asdict(self)
-        return {name: mine[name] for name in _CONDUCT if mine[name] != usual[name]} or None
+    def apply(self, task: TaskConfig) -> TaskConfig:
+        """The task config with the method's overrides. Raises InputError naming the wrong field."""
+        return override(task, self.overrides, f'overrides of method "{self.name}"')
+
+
+class Rates(Fields):
+    """What eval_agent.report.estimate reckons with."""
+
+    source: Text
+    """Where these numbers come from."""
+    base_gigabytes: PositiveFloat
+    adapter_gigabytes: PositiveFloat
+    train_tokens_per_second: PositiveFloat
+    steps_per_second: PositiveFloat
+    knowledge_answers_per_second: PositiveFloat
+
+
+class StrongAgent(Fields):
+    """The stronger agent of Table 4."""
+
+    agent_model_name: Text
+    agent_config: Text | None = None
+    """Name in configs/model, in place of the method's."""
+    backbone: Text | None = None
+    """What the paper calls it."""
+
+
+class PaperTask(Fields):
+    exp_config: Text
+    """Name in configs/task."""
+    recipe: Text | None = None
+    """In place of the model's, where this task has a base model of its own."""
+
+
+class PaperSection(Fields):
+    """What a model's tables are made with."""
+
+    backbone: Text
+    published_backbone: Text | None = None
+    """Whose published numbers stand beside, where the backbone has none."""
+    out: Text
+    """Folder of everything that is made, with one folder for each task."""
+    tasks: dict[str, PaperTask]
+    splits: Annotated[list[Literal["dev", "test"]], Field(min_length=1)]
+    repetitions: PositiveInt
+    """Runs of a method that samples."""
+    rates: Rates
+    strong: StrongAgent | None = None
+
+
+class ModelConfig(Fields):
+    """configs/model/*.json: how a model is served, and by which recipe it was trained."""
+
+    agent_class: Literal["FastChatAgent", "OpenAIAgent"]
+    config: dict[str, Any]
+    """Arguments of that class of eval_agent/agents."""
+    recipe: Text | None = None
+    """configs/train/*.json, the only place of base model and chat format."""
+    paper: PaperSection | None = None
+
+
+Config = TypeVar("Config", bound=Fields)
+
+
+def load_task_config(name: str, folder: str | Path) -> TaskConfig:
+    """The task config ``name`` (see :func:`find_config`). Raises InputError."""
+    return _load(TaskConfig, find_config(name, folder))
+
+
+def load_model_config(name: str, folder: str | Path) -> ModelConfig:
+    """The model config ``name`` (see :func:`find_config`). Raises InputError."""
+    return _load(ModelConfig, find_config(name, folder))
 
 
 def load_method(name: str, folder: str | Path = METHODS) -> Method:
-    """The method config ``name`` (see find_config), checked. Raises InputError naming file and field."""
+    """The method ``name`` (see :func:`find_config`). Raises InputError."""
     path = find_config(name, folder)
+    return _load(Method, path, name=path.stem)
+
+
+def override(config: TaskConfig, values: Mapping[str, Any], source: str) -> TaskConfig:
+    """The task config with ``values`` by dotted field ("planner.gamma"). Raises InputError naming ``source``."""
+    changed = config.model_dump()
+    for field, value in values.items():
+        section, _, name = field.partition(".")
+        if name not in changed.get(section, {}):
+            known = ", ".join(f"{section}.{name}" for section, fields in changed.items() for name in fields)
+            raise InputError(f'{source}: a task config has no field "{field}", only {known}')
+        changed[section][name] = value
+    return validate(TaskConfig, changed, source)
+
+
+def find_config(name: str, folder: str | Path) -> Path:
+    """``name`` itself where it ends in .json, else ``folder/name.json``; InputError lists what is there."""
+    path = Path(name) if name.endswith(".json") else Path(folder) / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(entry.stem for entry in path.parent.glob("*.json"))) or "none"
+        raise InputError(f"{path}: no such config (configs in {path.parent}: {known})")
+    return path
+
+
+def read_config(path: str | Path, extending: tuple[Path, ...] = ()) -> dict:
+    """The object in a config file, on top of the one that it "extends". Raises InputError."""
+    path = Path(path)
+    if path in extending:
+        raise InputError(f'{path}: field "extends" leads back to it ({" -> ".join(map(str, extending))})')
     config = read_json(path)
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected an object, found {type(config).__name__}")
-    known = {entry.name: entry for entry in fields(Method) if entry.name != "name"}
-    for key in config.keys() - known.keys():
-        raise InputError(f'{path}: unknown field "{key}", expected {", ".join(known)}')
-    for key, entry in known.items():
-        required = entry.default is MISSING and entry.default_factory is MISSING
-        if required and key not in config:
-            raise InputError(f'{path}: field "{key}" is missing')
-        if key in config and not _has_type(config[key], entry.type):
-            raise InputError(f'{path}: field "{key}" is {config[key]!r}, expected {_type_name(entry.type)}')
-    return _consistent(Method(path.stem, **config), path)
+    base = config.pop("extends", None)
+    if base is None:
+        return config
+    if not isinstance(base, str):
+        raise InputError(f'{path}: field "extends" is {base!r}, expected the name of a config beside it')
+    beside = find_config(base.removesuffix(".json"), path.parent)
+    merged = read_config(beside, (*extending, path))
+    for name, value in config.items():
+        old = merged.get(name)
+        merged[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
 
 
-def apply_overrides(method: Method, task_config: dict) -> dict:
-    """The task config as the method has it. Raises InputError naming the wrong field."""
-    return override(task_config, method.overrides, f'overrides of method "{method.name}"')
-
-
-def _consistent(method: Method, path: Path) -> Method:
-    if method.state_knowledge not in STATE_KNOWLEDGE:
-        raise InputError(f'{path}: field "state_knowledge" is "{method.state_knowledge}", '
-                         f"expected one of {', '.join(STATE_KNOWLEDGE)}")
-    if method.trials < 1:
-        raise InputError(f'{path}: field "trials" is {method.trials}, expected a positive whole number')
-    needs = method.task_knowledge == "world_model" or method.state_knowledge != "none"
-    if needs and method.world_model is None:
-        raise InputError(f'{path}: field "world_model" is null, but a world model\'s knowledge is used')
-    if method.world_model is not None and not needs:
-        raise InputError(f'{path}: field "world_model" names a model whose knowledge is used nowhere')
-    return method
-
-
-def _has_type(value: object, kind: object) -> bool:
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, kind) and value != ""
-
-
-def _type_name(kind: object) -> str:
-    names = {str: "a non-empty string", int: "a whole number", bool: "true or false", dict: "an object"}
-    return names.get(kind, "a non-empty string or null")
+def read_instruction(path: str) -> str:
+    """An instruction file's text, stripped. Raises InputError where it is missing or empty."""
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the instruction ({error.strerror})") from None
+    if not text:
+        raise InputError(f"{path}: the instruction is empty")
+    return text
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on; argparse shows the message of what this raises."""
+    """Type of a flag: a whole number from 1 on; argparse shows the message of what this raises."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("expected a positive whole number")
     return number
+
+
+def validate(model: type[Config], data: dict, where: str | Path) -> Config:
+    """``data`` as ``model``. Raises InputError with the first field at fault."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_fault(error, data, model)}") from None
+
+
+def _load(model: type[Config], path: Path, **more: Any) -> Config:
+    return validate(model, {**read_config(path), **more}, path)
+
+
+_KINDS = ("int", "str", "constrained-int", "constrained-str")  # what pydantic calls the members of a union
+# pydantic's words where ours are shorter
+_EXPECTED = {
+    "string_type": "a non-empty string", "string_too_short": "a non-empty string", "int_type": "a whole number",
+    "float_type": "a number", "bool_type": "true or false", "dict_type": "an object", "list_type": "a list",
+    "model_type": "an object",
+}
+
+
+def _fault(error: ValidationError, data: dict, model: type[Fields]) -> str:
+    """'field "planner.gamma" is 2, expected less than or equal to 1', of the first field that is wrong."""
+    found = [(_field(entry["loc"], data), entry) for entry in error.errors()]
+    # of a value that may be of several kinds, what is wrong inside it says more
+    field, first = max((pair for pair in found if pair[0].startswith(found[0][0])), key=lambda pair: len(pair[0]))
+    if first["type"] == "missing":
+        return f'field "{field}" is missing'
+    if first["type"] == "extra_forbidden":
+        return f'unknown field "{field}", expected {", ".join(_known(model, field.split(".")[:-1]))}'
+    if first["type"] == "value_error" and not field:  # of several fields together
+        return str(first["ctx"]["error"])
+    wanted = dict.fromkeys(_expected(entry) for name, entry in found if name == field)
+    return f'field "{field}" is {first["input"]!r}, expected {" or ".join(wanted)}'
+
+
+def _known(model: type[Fields], sections: list[str]) -> list[str]:
+    for name in sections:
+        model = model.model_fields[name].annotation
+    return [name for name in model.model_fields if name != "name"]
+
+
+def _expected(entry: dict) -> str:
+    if entry["type"] == "value_error":
+        return str(entry["ctx"]["error"])
+    return _EXPECTED.get(entry["type"], entry["msg"].removeprefix("Input should be "))
+
+
+def _field(loc: tuple, data: Any) -> str:
+    """The dotted name, without what pydantic adds of its own (the members of a union)."""
+    names = []
+    for part in loc:
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        elif not isinstance(data, dict) or not isinstance(part, str) or "[" in part or part in _KINDS:
+            continue
+        names.append(str(part))
+    return ".".join(names)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from eval_agent.config import (
     Method,
-    apply_overrides,
+    TaskConfig,
     find_config,
     load_method,
     load_model_config,
@@ -32,6 +32,7 @@ from eval_agent.evaluation import Evaluation
 from eval_agent.tasks import canonical_split
 
 _AGENT_CONFIG = "fastchat"
+_DEBUG_TASKS = 10
 # flags that replace fields of the task config which only the planner reads
 _PLANNER_FLAGS = {
     "gamma": "planner.gamma", "n_neighbours": "planner.n_neighbours", "state_base": "state_base.path",
@@ -58,6 +59,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--num_workers", type=positive, default=1, help="episodes played side by side")
     parser.add_argument("--part_num", type=positive, default=1, help="split the tasks over so many machines")
     parser.add_argument("--part_idx", type=int, default=0, help="this machine's part, from 0")
+    parser.add_argument("--verbose", action="store_true", help="print the result of each episode (the release's flag)")
+    parser.add_argument("--debug", action="store_true", help="10 tasks only, as in the release, where --limit says nothing else")
     parser.add_argument("--gamma", type=float, help="in place of the config's planner.gamma")
     parser.add_argument("--n_neighbours", type=int, help="N, in place of the config's planner.n_neighbours")
     parser.add_argument("--state_base", help="in place of the config's state_base.path, where it is used")
@@ -79,9 +82,9 @@ def find_method(args: argparse.Namespace) -> Method:
     return method
 
 
-def task_config_of(args: argparse.Namespace, method: Method) -> dict:
+def task_config_of(args: argparse.Namespace, method: Method) -> TaskConfig:
     """The task config as the method and then the flags override it. Raises InputError naming the field."""
-    config = apply_overrides(method, load_task_config(args.exp_config, args.exp_path))
+    config = method.apply(load_task_config(args.exp_config, args.exp_path))
     for flag, field in _PLANNER_FLAGS.items():
         value = getattr(args, flag)
         if value is not None:
@@ -96,7 +99,7 @@ def make_evaluation(args: argparse.Namespace) -> Evaluation:
     model_config = load_model_config(agent_config, args.agent_path)
     world_config = args.world_config or method.world_config or agent_config
     agent_model_name = args.agent_model_name or args.method and (
-        method.agent_model or model_config["config"].get("model_name")
+        method.agent_model or model_config.config.get("model_name")
     )
     if not agent_model_name:
         raise InputError("no agent model: give --agent_model_name, or a --method that names one")
@@ -122,7 +125,8 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"--part_idx is {args.part_idx}, expected 0 to {args.part_num - 1} (--part_num - 1)")
     evaluation = make_evaluation(args)
     summary = evaluation.run(
-        args.limit, args.num_workers, args.override, (args.part_idx, args.part_num)
+        args.limit or (_DEBUG_TASKS if args.debug else None), args.num_workers, args.override,
+        (args.part_idx, args.part_num), args.verbose,
     )
     missing = len(summary["failures"]) + len(summary["not_played"])
     if summary["games"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from eval_agent.agents import CandidateScore, ModelError, load_agent
-from eval_agent.config import Method, max_steps_of, read_instruction
+from eval_agent.config import Method, ModelConfig, PlannerSection, TaskConfig, read_instruction
 from eval_agent.envs import ProcessEnv
 from eval_agent.envs.worker import run_in_envs
 from eval_agent.episode import Agent, Crashed, Planner, WorldModel, run_episode
@@ -24,6 +24,8 @@ from eval_agent.trajectories.format import ACTION, one_line
 # so many episodes in a row lost for technical reasons: what they all need is gone
 MOST_FAILURES_IN_A_ROW = 5
 _ADDRESS = "controller_address"  # in a model config; where a model is served does not change its results
+# what an episode does differently by method; its other fields act through the models and the task config
+_OF_METHOD = {"instruction", "world_instruction", "task_knowledge", "state_knowledge", "action_path", "trials"}
 _HELLO = [{"role": "user", "content": "Hello"}]
 
 
@@ -32,9 +34,9 @@ class Evaluation:
     """One run: which models play which tasks by which method, and the folder of its results."""
 
     method: Method
-    task_config: dict  # configs/task/*.json, checked, as the method overrides it
-    model_config: dict  # configs/model/*.json, checked: how the agent model is served
-    world_model_config: dict  # the same for the world model
+    task_config: TaskConfig  # as the method overrides it
+    model_config: ModelConfig  # how the agent model is served
+    world_model_config: ModelConfig  # the same for the world model
     agent_model_name: str
     world_model_name: str | None  # None where the method has no world model
     split: str
@@ -43,7 +45,6 @@ class Evaluation:
 
     def settings(self) -> dict:
         """What has to be the same for results to share a folder: all but where the models are served."""
-        config = self.task_config
         unused = {"planner", "state_base"} if not self.method.plans else set()
         if self.world_model_name is None:
             unused.add("world_model")
@@ -52,17 +53,17 @@ class Evaluation:
             "world_model_name": self.world_model_name,
             "split": canonical_split(self.split),
             **({"seed": self.seed} if self._samples() else {}),
-            "method": self.method.conduct(),
+            "method": self.method.model_dump(include=_OF_METHOD),
             "model_config": _that_matters(self.model_config),
             "world_model_config": _that_matters(self.world_model_config) if self.world_model_name else None,
-            "task_config": {name: section for name, section in config.items() if name not in unused},
+            "task_config": self.task_config.model_dump(exclude=unused),
             "instructions": self.texts(),
         }
 
     def _samples(self) -> bool:
         temperatures = [self.method.agent_temperature(self.task_config)]
         if self.world_model_name is not None:
-            temperatures.append(self.task_config["world_model"]["temperature"])
+            temperatures.append(self.task_config.world_model.temperature)
         return max(temperatures) > 0
 
     def texts(self) -> dict[str, str]:
@@ -72,19 +73,19 @@ class Evaluation:
 
     def run(
         self, limit: int | None = None, num_workers: int = 1, override: bool = False,
-        part: tuple[int, int] = (0, 1),
+        part: tuple[int, int] = (0, 1), verbose: bool = False,
     ) -> dict:
         """Play what has no result yet, ``num_workers`` episodes side by side, and sum up the games asked for.
 
         These are at most ``limit``, and of ``part`` (index, number of parts) only that share; a part's summary
         is not written: that is for the run over the whole. Raises InputError, before the first episode, for anything
-        that a person has to mend.
+        that a person has to mend. ``verbose`` prints a line an episode.
         """
         settings = self.settings()
         index, parts = part
         tasks = choose_evenly(load_tasks(self.task_config, self.split), limit)[index::parts]
-        env = ProcessEnv(self.task_config["env"])  # starts nothing yet; a wrong class shows here
-        limits = {task: max_steps_of(self.task_config["env"], task) for task in tasks}
+        env = ProcessEnv(self.task_config.env.env_class)  # starts nothing yet; a wrong class shows here
+        limits = {task: self.task_config.env.step_limit(task) for task in tasks}
         if not override:
             check_run(self.folder, settings)
         pending = [task for task in tasks if override or not is_finished(self.folder, task.task_id)]
@@ -94,7 +95,7 @@ class Evaluation:
             if override:
                 clear_run(self.folder, settings, [task.task_id for task in tasks])
             write_json(self.folder / RUN, settings)
-            self._play(pending, limits, models, num_workers, len(tasks))
+            self._run_episodes(pending, limits, models, num_workers, len(tasks), verbose)
         mine = {task.task_id for task in tasks}
         episodes = [episode for episode in read_episodes(self.folder) if episode["meta"]["task_id"] in mine]
         summary = _summary(tasks, episodes, settings)
@@ -110,10 +111,10 @@ class Evaluation:
             raise InputError(f"cannot evaluate: {error}") from None
         state_base = None
         if self.method.plans:
-            base, address = self.task_config["state_base"], self.world_model_config["config"].get(_ADDRESS)
-            encoder_model = base["encoder_model"] or recorded_encoder_model(base["path"])
-            encoder = load_encoder(base["encoder"], encoder_model, *([address] if address else []))
-            state_base = StateBase.load(base["path"], encoder, self.task_config["planner"]["pre_action_rule"])
+            base, address = self.task_config.state_base, self.world_model_config.config.get(_ADDRESS)
+            encoder_model = base.encoder_model or recorded_encoder_model(base.path)
+            encoder = load_encoder(base.encoder, encoder_model, *([address] if address else []))
+            state_base = StateBase.load(base.path, encoder, self.task_config.planner.pre_action_rule)
         return _Models(self, state_base)
 
     def _try_models(self) -> None:
@@ -125,7 +126,7 @@ class Evaluation:
         world_model.generate(_HELLO, temperature=0, max_new_tokens=1)
         if not self.method.plans:
             return
-        verbs = self.task_config["planner"]["verbs"]
+        verbs = self.task_config.planner.verbs
         opened = {"role": "assistant", "content": f"Thought: Hello.\n{ACTION}"}
         scores = agent.score([*_HELLO, opened], [f" {verb}" for verb in verbs])
         shared = _sharing_first_token(verbs, scores)
@@ -134,10 +135,10 @@ class Evaluation:
             way = "by their whole strings" if agent.scores_whole_strings else "evenly: this endpoint scores first tokens only"
             print(f"note: verbs that begin with the same token share its p_agent, {way}: {groups}")
 
-    def _play(self, pending: list[Task], limits: dict[Task, int], models: "_Models", num_workers: int,
-              total: int) -> None:
+    def _run_episodes(self, pending: list[Task], limits: dict[Task, int], models: "_Models", num_workers: int,
+              total: int, verbose: bool) -> None:
         """Play ``pending`` of ``total`` tasks; each episode's file is there as soon as it has ended."""
-        split, env_config = canonical_split(self.split), self.task_config["env"]
+        split, env_class = canonical_split(self.split), self.task_config.env.env_class
 
         def play(env: ProcessEnv, task: Task) -> dict:
             path = episode_path(self.folder, task.task_id)
@@ -151,9 +152,12 @@ class Evaluation:
 
         won = failures_in_a_row = 0
         bar = tqdm(total=total, initial=total - len(pending), desc=split, unit="episode")
-        with bar, closing(run_in_envs(env_config, play, pending, min(num_workers, len(pending)))) as played:
+        with bar, closing(run_in_envs(env_class, play, pending, min(num_workers, len(pending)))) as played:
             for task, meta in played:
                 won += meta["success"]
+                if verbose:
+                    bar.write(f"{task.task_id}: {meta['terminate_reason']} after {meta['steps']} steps, "
+                              f"reward {meta['reward']:.2f}")
                 bar.set_postfix(won=won)
                 bar.update()
                 failures_in_a_row = 0 if meta["finished"] else failures_in_a_row + 1
@@ -174,11 +178,11 @@ def _summary(tasks: list[Task], episodes: list[dict], settings: dict) -> dict:
     }
 
 
-def _that_matters(model_config: dict) -> dict:
+def _that_matters(model_config: ModelConfig) -> dict:
     """A model config without what does not change an episode: the address, and what only reports read."""
     places = (_ADDRESS, "api_base")
-    config = {key: value for key, value in model_config["config"].items() if key not in places}
-    return {"agent_class": model_config["agent_class"], "config": config}
+    config = {key: value for key, value in model_config.config.items() if key not in places}
+    return {"agent_class": model_config.agent_class, "config": config}
 
 
 def _sharing_first_token(verbs: list[str], scores: list[CandidateScore]) -> list[list[str]]:
@@ -196,23 +200,23 @@ class _Models(threading.local):
         task_knowledge = texts.get("task_knowledge")
         self.agent = Agent(
             load_agent(evaluation.model_config, evaluation.agent_model_name, evaluation.seed), texts["agent"],
-            method.agent_temperature(config), config["agent"]["max_new_tokens"],
+            method.agent_temperature(config), config.agent.max_new_tokens,
             task_knowledge=one_line(task_knowledge) if task_knowledge else None,
-            lower_case_actions=config["env"]["lower_case_actions"], action_path=method.action_path,
+            lower_case_actions=config.env.lower_case_actions, action_path=method.action_path,
             trials=method.trials, reflection=texts.get("reflection"),
         )
         self.world_model = None
         if evaluation.world_model_name is not None:
-            side = config["world_model"]
+            settings = config.world_model
             self.world_model = WorldModel(
                 load_agent(evaluation.world_model_config, evaluation.world_model_name, evaluation.seed),
-                texts["world_model"], side["temperature"], side["max_task_tokens"], side["max_state_tokens"],
-                method.task_knowledge == "world_model", _planner(config["planner"], state_base),
+                texts["world_model"], settings.temperature, settings.max_task_tokens, settings.max_state_tokens,
+                method.task_knowledge == "world_model", _planner(config.planner, state_base),
                 method.state_knowledge == "context",
             )
 
 
-def _planner(settings: dict, state_base: StateBase | None) -> Planner | None:
+def _planner(settings: PlannerSection, state_base: StateBase | None) -> Planner | None:
     if state_base is None:
         return None
-    return Planner(state_base, settings["gamma"], settings["n_neighbours"], settings["verbs"])
+    return Planner(state_base, settings.gamma, settings.n_neighbours, settings.verbs)

@@ -317,14 +317,14 @@ def test_an_edited_prompt_or_another_limit_is_asked_anew(asked, monkeypatch, tmp
     assert (asked(), asked()) == (2, 0)
 
 
-@pytest.mark.parametrize("module", ["rules", "household"])
+@pytest.mark.parametrize("module", ["alfworld", "alfworld_state"])
 def test_edited_rules_make_their_knowledge_anew(paths, build, capsys, monkeypatch, tmp_path, module):
     def made() -> int:
         assert build(*paths) == 0
         return int(re.search(r"(\d+) answers made now", capsys.readouterr().out)[1])
 
     assert (made(), made()) == (2, 0)
-    source = import_module(f"eval_agent.knowledge.{module}")
+    source = import_module(f"eval_agent.rules.{module}")
     edited = tmp_path / f"{module}.py"
     edited.write_text(Path(source.__file__).read_text() + "# an edit\n")
     monkeypatch.setattr(source, "__file__", str(edited))

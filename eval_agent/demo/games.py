@@ -114,7 +114,7 @@ def make_games(slots: list[Slot], output_dir: Path, num_workers: int) -> Counter
     missing = [slot for slot in slots if (slot.split, slot.trial) not in present]
     made = Counter()
     work = partial(make_game, output_dir=output_dir)
-    games = run_in_envs({"env_class": "AlfWorldEnv"}, work, missing, num_workers)
+    games = run_in_envs("AlfWorldEnv", work, missing, num_workers)
     for slot, _ in tqdm(games, total=len(missing), desc="demo games", unit="game", disable=not missing):
         made[slot.split] += 1
     shutil.rmtree(output_dir / _UNFINISHED, ignore_errors=True)

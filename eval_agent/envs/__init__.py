@@ -3,7 +3,7 @@
 ``"env_class": "AlfWorldEnv"`` in configs/task/*.json is the class ``AlfWorldEnv`` of ``envs/alfworld.py``.
 Usage::
 
-    with ProcessEnv(task_config["env"]) as env:
+    with ProcessEnv(task_config.env.env_class) as env:
         text = env.reset(task)
         result = env.step("go to desk 1")
 """

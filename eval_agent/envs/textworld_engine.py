@@ -23,8 +23,8 @@ import fast_downward
 import textworld
 from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
 from textworld.envs import PddlEnv
-from textworld.envs.pddl import textgen
 from textworld.envs.pddl import logic as pddl_logic
+from textworld.envs.pddl import textgen
 from textworld.logic import Rule
 
 from eval_agent.errors import InputError

@@ -65,12 +65,12 @@ def with_restarts(run: Callable[[], Result]) -> Result:
 class ProcessEnv(BaseEnv):
     """The env of a config, run in a child process that is started at the first reset and used for every task.
 
-    ``env_config`` is the "env" section of a task config. A child that dies, or takes more than ``timeout_s``
+    ``env_class_name`` is a task config's env.env_class. A child that dies, or takes more than ``timeout_s``
     seconds for one call, raises EnvLost with the reason and is gone; the next reset starts another one.
     """
 
-    def __init__(self, env_config: dict, timeout_s: float = 300.0):
-        self._name = env_config["env_class"]
+    def __init__(self, env_class_name: str, timeout_s: float = 300.0):
+        self._name = env_class_name
         _module_of(self._name)  # a wrong name shows here rather than at the first reset
         self._timeout_s = timeout_s
         self._stopped = False
@@ -220,7 +220,7 @@ Item = TypeVar("Item")
 
 
 def run_in_envs(
-    env_config: dict, work: Callable[[ProcessEnv, Item], Result], items: Iterable[Item], num_workers: int
+    env_class_name: str, work: Callable[[ProcessEnv, Item], Result], items: Iterable[Item], num_workers: int
 ) -> Iterator[tuple[Item, Result]]:
     """``(item, work(env, item))`` as they finish, with ``num_workers`` envs.
 
@@ -230,7 +230,7 @@ def run_in_envs(
     if num_workers < 1:
         raise InputError(f"num_workers is {num_workers}, expected at least 1")
     envs: queue.SimpleQueue[ProcessEnv] = queue.SimpleQueue()
-    all_envs = [ProcessEnv(env_config) for _ in range(num_workers)]
+    all_envs = [ProcessEnv(env_class_name) for _ in range(num_workers)]
     for env in all_envs:
         envs.put(env)
 

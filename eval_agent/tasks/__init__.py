@@ -8,9 +8,13 @@ import random
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from eval_agent.errors import InputError
 from eval_agent.tasks.base import Task
+
+if TYPE_CHECKING:
+    from eval_agent.config import TaskConfig
 
 __all__ = ["Task", "canonical_split", "choose_evenly", "load_tasks", "task_class"]
 
@@ -33,17 +37,15 @@ def task_class(name: str) -> type[Task]:
     return found
 
 
-def load_tasks(task_config: dict, split: str) -> list[Task]:
+def load_tasks(config: "TaskConfig", split: str) -> list[Task]:
     """All tasks of a split, in an order that never changes.
 
-    ``task_config`` is the whole JSON of configs/task/*.json. Raises InputError for an unknown split or task
-    class, and where the data are missing.
+    Raises InputError for an unknown split or task class, and where the data are missing.
     """
-    section = task_config["task"]
-    split = canonical_split(split)
-    if split not in section["splits"]:
-        raise InputError(f'this task has no split "{split}", only {", ".join(section["splits"])}')
-    return task_class(section["task_class"]).load(section, split)
+    section, split = config.task, canonical_split(split)
+    if split not in section.splits:
+        raise InputError(f'this task has no split "{split}", only {", ".join(section.splits)}')
+    return task_class(section.task_class).load(section, split)
 
 
 def choose_evenly(tasks: list[Task], limit: int | None, seed: int = 0) -> list[Task]:

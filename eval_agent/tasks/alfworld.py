@@ -8,10 +8,14 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eval_agent.errors import InputError
 from eval_agent.files import file_digest
 from eval_agent.tasks.base import Task
+
+if TYPE_CHECKING:
+    from eval_agent.config import TaskSection
 
 TASK_TYPES = (
     "pick_and_place_simple",
@@ -35,14 +39,14 @@ class AlfWorldTask(Task):
     game_file: str
 
     @classmethod
-    def load(cls, section: dict, split: str) -> list["AlfWorldTask"]:
+    def load(cls, section: "TaskSection", split: str) -> list["AlfWorldTask"]:
         """The solvable games of a split. Raises InputError where there are none."""
-        folder = data_path(section["data_path"]) / section["splits"][split]
+        folder = data_path(section.data_path) / section.splits[split]
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder ({_how_to_get(section['data_path'])})")
+            raise InputError(f"{folder}: no such folder ({_how_to_get(section.data_path)})")
         tasks = [cls.of(game) for game in sorted(folder.glob(f"*/*/{GAME_FILE}")) if _is_playable(game)]
         if not tasks:
-            raise InputError(f"{folder}: no solvable games in it ({_how_to_get(section['data_path'])})")
+            raise InputError(f"{folder}: no solvable games in it ({_how_to_get(section.data_path)})")
         return tasks
 
     @classmethod

@@ -8,10 +8,14 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eval_agent.errors import InputError
 from eval_agent.files import read_json
 from eval_agent.tasks.base import Task
+
+if TYPE_CHECKING:
+    from eval_agent.config import TaskSection
 
 DOWNLOADED = "data/downloads/sciworld"  # where scripts/download_data.sh puts the index files
 # task numbers of the published result files and trajectories, "0_4" is variation 4 of boil
@@ -52,14 +56,14 @@ class SciWorldTask(Task):
     simplification: str  # as the simulator takes it: "easy", a list with commas, or ""
 
     @classmethod
-    def load(cls, section: dict, split: str) -> list["SciWorldTask"]:
+    def load(cls, section: "TaskSection", split: str) -> list["SciWorldTask"]:
         """The variations of a split, task type by task type. Raises InputError where they are not to be had."""
-        listed = section["splits"][split]
+        listed = section.splits[split]
         if isinstance(listed, str):
-            pairs = read_indices(data_path(section["data_path"]) / listed)
+            pairs = read_indices(data_path(section.data_path) / listed)
         else:
             pairs = [(current_name(name), variation) for name in listed for variation in listed[name]]
-        simplification = section["simplification"]
+        simplification = section.simplification
         return [cls.of(*pair, simplification) for pair in sorted(pairs, key=lambda p: (NUMBERS[p[0]], p[1]))]
 
     @classmethod

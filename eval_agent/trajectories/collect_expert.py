@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from eval_agent.config import load_task_config, max_steps_of, read_instruction
+from eval_agent.config import TaskConfig, load_task_config, read_instruction
 from eval_agent.envs import BaseEnv, ExpertFailed, ProcessEnv, with_restarts
 from eval_agent.envs.worker import env_class, run_in_envs
 from eval_agent.errors import InputError, exit_on_input_error
@@ -100,15 +100,15 @@ def given_jobs(path: Path, tasks: list[Task], limit: int | None, seed: int) -> l
     return [Job(task, steps_of(*where[task.task_id])) for task in chosen]
 
 
-def collect(jobs: list[Job], config: dict, output_path: Path, num_workers: int) -> Counter:
+def collect(jobs: list[Job], config: TaskConfig, output_path: Path, num_workers: int) -> Counter:
     """Play all jobs, write the trajectories of the won ones; returns the reasons why others were dropped.
 
     Raises InputError where nothing is kept.
     """
-    instruction = read_instruction(config["agent"]["instruction"])
-    ProcessEnv(config["env"]).check()
-    env_identity = env_class(config["env"]["env_class"]).identity()
-    limits = [max_steps_of(config["env"], job.task) for job in jobs]
+    instruction = read_instruction(config.agent.instruction)
+    ProcessEnv(config.env.env_class).check()
+    env_identity = env_class(config.env.env_class).identity()
+    limits = [config.env.step_limit(job.task) for job in jobs]
     keys = [key_of(job, limit, env_identity) for job, limit in zip(jobs, limits)]
     journal = Journal(output_path.with_name(output_path.name + ".journal.jsonl"))
     missing = [row for row in zip(keys, jobs, limits) if journal.get(row[0]) is None]
@@ -117,7 +117,7 @@ def collect(jobs: list[Job], config: dict, output_path: Path, num_workers: int) 
         _, job, limit = row
         return with_restarts(lambda: play(env, job, limit))
 
-    games = run_in_envs(config["env"], work, missing, num_workers)
+    games = run_in_envs(config.env.env_class, work, missing, num_workers)
     progress = tqdm(games, total=len(jobs), initial=len(jobs) - len(missing), desc="expert", unit="game")
     for (key, _, _), episode in progress:
         journal.add(key, episode)

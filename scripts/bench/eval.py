@@ -174,14 +174,14 @@ class Ours:
 
     def play(self, episode: dict) -> dict:
         agent, world = (CountingAgent(name, self.controller, "mistral_v02") for name in (AGENT, WORLD))
-        config, planner = self.config, self.config["planner"]
+        config, planner = self.config, self.config.planner
         result = run_episode(
             ReplayEnv(episode), Task("recorded", "recorded"), "dev",
-            Agent(agent, read_instruction(config["agent"]["instruction"]), 0.0, THOUGHT_TOKENS),
+            Agent(agent, read_instruction(config.agent.instruction), 0.0, THOUGHT_TOKENS),
             WorldModel(
-                world, read_instruction(config["world_model"]["instruction"]), 0.0, TASK_TOKENS, STATE_TOKENS,
+                world, read_instruction(config.world_model.instruction), 0.0, TASK_TOKENS, STATE_TOKENS,
                 planner=Planner(
-                    self.state_base, planner["gamma"], planner["n_neighbours"], planner["verbs"]
+                    self.state_base, planner.gamma, planner.n_neighbours, planner.verbs
                 ),
             ),
             self.steps,
@@ -265,7 +265,7 @@ def growth(controller: str, episode: dict, lengths: list[int]) -> dict[int, floa
     agent = CountingAgent(AGENT, controller, "mistral_v02")
     world = CountingAgent(WORLD, controller, "mistral_v02")
     seconds, messages = {}, []
-    verbs = [f" {verb}" for verb in load_task_config("alfworld", "configs/task")["planner"]["verbs"]]
+    verbs = [f" {verb}" for verb in load_task_config("alfworld", "configs/task").planner.verbs]
     for length in lengths:
         while _tokens(agent, messages) < length:
             messages += [{"role": "user", "content": f"Observation: {episode['observations'][0]}"},

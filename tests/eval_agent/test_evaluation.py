@@ -40,7 +40,7 @@ def run(tmp_path, demo_games, state_base, served):
     """Calls the command with small configs; ``run.folder(name)`` holds its results."""
     games = tmp_path / "games"
     shutil.copytree(demo_games.folder, games)
-    config = json.loads(json.dumps(demo_games.task_config))
+    config = demo_games.task_config.model_dump()
     config["task"]["data_path"] = str(games)
     config["env"]["max_steps"] = 3
     config["agent"]["max_new_tokens"] = 12
@@ -323,7 +323,7 @@ def test_methods_without_a_planner_need_no_state_base(run, short_texts):
     known = result["decisions"][1]["state_knowledge"]
     assert known and result["conversations"][4]["value"].endswith("\n" + known)
     settings = read_json(run.folder("explicit_state") / "dev" / "run.json")
-    assert settings["method"] == {"state_knowledge": "context"}
+    assert settings["method"]["state_knowledge"] == "context"
     assert settings["task_config"].keys() == {"task", "env", "agent", "world_model"}
 
 
@@ -345,22 +345,22 @@ def test_a_strong_agent_is_guided_over_a_chat_endpoint(run, short_texts, served,
 def test_a_method_continues_a_run_that_was_made_without_naming_it(run):
     assert run("--split", "train", "--limit", "1") == 0
     folder = run.folder("eval") / "train"
-    settings = read_json(folder / "run.json")
-    assert settings.pop("method") is None
-    write_json(folder / "run.json", settings)  # as it was written before there were methods
-    model = read_json(run.path / "served.json")
-    write_json(run.path / "served.json", {**model, "paper": {"backbone": "what only tables read"}})
     before = stamps(folder)
     assert run("--method", "sft", "--exp_name", "eval", "--split", "train") == 0
     assert len(stamps(folder)) == 2 and before.items() <= stamps(folder).items()
 
 
+def test_the_release_s_flags_are_accepted(run, capsys):
+    assert run("--split", "train", "--debug", "--verbose") == 0
+    assert capsys.readouterr().out.count(": max_steps after 3 steps, reward 0.00") == 2
+
+
 def test_methods_do_not_share_a_folder(run, capsys):
     assert run("--method", "wkm", "--limit", "1") == 0
     for other, difference in (
-        (("--method", "w_task"), "method: None there, {'state_knowledge': 'none'} now"),
+        (("--method", "w_task"), "method.state_knowledge: 'planner' there, 'none' now"),
         (("--method", "wkm_exact"), "task_config.planner.pre_action_rule: 'verb' there, 'exact' now"),
-        (("--method", "human"), "method: None there, {'task_knowledge': 'human_knowledge'} now"),
+        (("--method", "human"), "method.task_knowledge: 'world_model' there, 'human_knowledge' now"),
         (("--method", "wkm", "--n_neighbours", "7"), "task_config.planner.n_neighbours: 3000 there, 7 now"),
     ):
         with pytest.raises(SystemExit):

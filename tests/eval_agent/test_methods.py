@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 
 import pytest
 
-from eval_agent.config import METHODS, apply_overrides, load_method, load_task_config, read_instruction
+from eval_agent.config import METHODS, load_method, load_task_config, override, read_instruction
 from eval_agent.errors import InputError
 from eval_agent.rules.alfworld_state import AlfWorldState
 from eval_agent.rules.sciworld_state import SciWorldState, parse_task
@@ -36,7 +36,7 @@ def test_these_are_the_methods():
 def test_each_method_s_adapters_are_trained_by_the_script_and_priced_by_the_estimate(name):
     method = load_method(name)
     wanted = {method.agent_model, method.world_model} - {None, "base"}
-    script = (METHODS.parents[1] / "scripts" / "adapters.sh").read_text()
+    script = (METHODS.parents[1] / "scripts" / "train.sh").read_text()
     patterns = re.search(r"case \$1 in\n(.*?)esac", script, re.DOTALL)[1]
     trained = [glob for line in re.findall(r"^        (\w[\w |*]*|\*\w+)\)", patterns, re.MULTILINE)
                for glob in line.split(" | ")]
@@ -48,9 +48,9 @@ def test_each_method_s_adapters_are_trained_by_the_script_and_priced_by_the_esti
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_each_method_has_all_that_it_needs_for_each_task(name, task):
     method = load_method(name)
-    config = apply_overrides(method, task_config(task))
+    config = method.apply(task_config(task))
     texts = {purpose: text(task, purpose, name) for purpose in method.text_roles}
-    assert texts["agent"].startswith(read_instruction(config["agent"]["instruction"]))
+    assert texts["agent"].startswith(read_instruction(config.agent.instruction))
     assert (method.world_model is None) == ("world_model" not in texts)
 
 
@@ -61,7 +61,7 @@ def test_each_method_has_all_that_it_needs_for_each_task(name, task):
 ])
 def test_the_agent_s_temperature(name, temperature):
     method = load_method(name)
-    assert method.agent_temperature(apply_overrides(method, task_config("alfworld"))) == temperature
+    assert method.agent_temperature(method.apply(task_config("alfworld"))) == temperature
 
 
 def test_only_what_departs_from_the_usual_is_a_setting():
@@ -114,10 +114,10 @@ def changed(tmp_path, **fields):
     ({"title": ...}, 'mine.json: field "title" is missing'),
     ({"task_knowlege": "none"}, 'mine.json: unknown field "task_knowlege", expected title, .*task_knowledge'),
     ({"trials": "2"}, "mine.json: field \"trials\" is '2', expected a whole number"),
-    ({"trials": 0}, 'mine.json: field "trials" is 0, expected a positive whole number'),
+    ({"trials": 0}, 'mine.json: field "trials" is 0, expected greater than 0'),
     ({"action_path": 1}, 'field "action_path" is 1, expected true or false'),
-    ({"agent_model": ""}, 'field "agent_model" is \'\', expected a non-empty string or null'),
-    ({"state_knowledge": "agent"}, '"state_knowledge" is "agent", expected one of none, planner, context'),
+    ({"agent_model": ""}, 'field "agent_model" is \'\', expected a non-empty string'),
+    ({"state_knowledge": "agent"}, "field \"state_knowledge\" is 'agent', expected 'none', 'planner' or 'context'"),
     ({"world_model": None}, 'field "world_model" is null, but'),
     ({"task_knowledge": "none", "state_knowledge": "none"}, 'field "world_model" names a model whose knowledge'),
 ])
@@ -128,21 +128,21 @@ def test_a_wrong_field_is_named(tmp_path, fields, message):
 
 @pytest.mark.parametrize("overrides, message", [
     ({"planner.gama": 1}, 'overrides of method "mine": a task config has no field "planner.gama"'),
-    ({"planner.gamma": 2}, 'overrides of method "mine": field "planner.gamma" is 2, expected a number from 0 to 1'),
+    ({"planner.gamma": 2}, 'overrides of method "mine": field "planner.gamma" is 2, expected less than or equal to 1'),
 ])
 def test_a_wrong_override_is_named(tmp_path, overrides, message):
     with pytest.raises(InputError, match=message):
-        apply_overrides(load_method(changed(tmp_path, overrides=overrides)), task_config("alfworld"))
+        load_method(changed(tmp_path, overrides=overrides)).apply(task_config("alfworld"))
 
 
 def test_unknown_methods_and_missing_texts_are_told():
     with pytest.raises(InputError, match="wmk.json: no such config .*knowagent, merge, .*wkm"):
         load_method("wmk")
     config = task_config("alfworld")
-    config["agent"]["instruction"] = "eval_agent/prompt/instructions/webshop_agent.txt"
+    config = override(config, {"agent.instruction": "eval_agent/prompt/instructions/webshop_agent.txt"}, "test")
     with pytest.raises(InputError, match='method "react" cannot play this task: .*/webshop_react.txt is missing'):
         load_method("react").text_file(config, "agent")
-    config["agent"]["instruction"] = "mine.txt"
+    config = override(config, {"agent.instruction": "mine.txt"}, "test")
     assert load_method("sft").text_file(config, "agent") == "mine.txt"
     with pytest.raises(InputError, match='agent.instruction is "mine.txt", expected TASK_agent.txt'):
         load_method("react").text_file(config, "agent")

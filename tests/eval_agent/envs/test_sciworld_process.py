@@ -31,7 +31,7 @@ def simulator():
 
 @pytest.fixture
 def env():
-    with ProcessEnv(CONFIG["env"]) as env:
+    with ProcessEnv(CONFIG.env.env_class) as env:
         yield env
     assert not left(), "a Java server is left behind"
 
@@ -92,7 +92,7 @@ def test_a_hung_server_is_replaced(env):
 
 
 def test_closing_ends_a_server_that_hangs():
-    with ProcessEnv(CONFIG["env"]) as env:
+    with ProcessEnv(CONFIG.env.env_class) as env:
         env.reset(TASK)
         java = java_of(env.pid)
         java.suspend()
@@ -114,7 +114,7 @@ def test_the_server_goes_with_a_killed_parent(hangs):
         import time
         from eval_agent.envs import ProcessEnv
         from eval_agent.tasks.sciworld import SciWorldTask
-        env = ProcessEnv({CONFIG["env"]!r})
+        env = ProcessEnv({CONFIG.env.env_class!r})
         env.reset({TASK!r})
         print(env.pid, flush=True)
         env.step("look around") if {hangs} and input() else time.sleep(60)

@@ -62,7 +62,7 @@ def test_game_kept_on_disk_plays_the_same_without_being_translated(demo_games, t
 def test_cache_that_cannot_be_written_is_named(demo_games, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    env = ProcessEnv(demo_games.task_config["env"])
+    env = ProcessEnv(demo_games.task_config.env.env_class)
     with pytest.raises(InputError, match="file/wkm.*set XDG_CACHE_HOME"):
         env.reset(load_tasks(demo_games.task_config, "train")[0])
     env.close()

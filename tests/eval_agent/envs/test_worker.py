@@ -37,7 +37,7 @@ def task(demo_games):
 
 
 def test_a_killed_child_is_an_env_error_and_the_next_reset_has_a_new_one(demo_games, task):
-    with ProcessEnv(demo_games.task_config["env"]) as env:
+    with ProcessEnv(demo_games.task_config.env.env_class) as env:
         text = env.reset(task)
         first = env.pid
         os.kill(first, signal.SIGKILL)
@@ -53,7 +53,7 @@ def test_a_killed_child_is_an_env_error_and_the_next_reset_has_a_new_one(demo_ga
 
 
 def test_a_hung_child_is_ended(demo_games, task):
-    with ProcessEnv(demo_games.task_config["env"], timeout_s=20) as env:
+    with ProcessEnv(demo_games.task_config.env.env_class, timeout_s=20) as env:
         env.reset(task)
         env._timeout_s = 0.3
         pid = env.pid
@@ -66,7 +66,7 @@ def test_a_hung_child_is_ended(demo_games, task):
 def test_a_child_that_cannot_start_tells_why(demo_games, task, monkeypatch, tmp_path):
     (tmp_path / "textworld.py").write_text("raise ImportError('textworld is not installed')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with ProcessEnv(demo_games.task_config["env"]) as env:
+    with ProcessEnv(demo_games.task_config.env.env_class) as env:
         with pytest.raises(EnvError, match="ended during reset.*textworld is not installed"):
             env.reset(task)
 
@@ -76,7 +76,7 @@ def test_the_child_goes_with_a_killed_parent(demo_games, task):
         from eval_agent.envs import ProcessEnv
         from eval_agent.tasks.alfworld import AlfWorldTask
         import time
-        env = ProcessEnv({demo_games.task_config["env"]!r})
+        env = ProcessEnv({demo_games.task_config.env.env_class!r})
         env.reset({task!r})
         print(env.pid, flush=True)
         time.sleep(60)
@@ -91,7 +91,7 @@ def test_the_child_goes_with_a_killed_parent(demo_games, task):
 
 def test_an_unknown_env_class_is_told_before_anything_starts():
     with pytest.raises(InputError, match='unknown env class "CookingEnv"'):
-        ProcessEnv({"env_class": "CookingEnv"})
+        ProcessEnv("CookingEnv")
 
 
 def test_the_pool_shares_items_among_its_envs_and_closes_them(demo_games, task):
@@ -102,7 +102,7 @@ def test_the_pool_shares_items_among_its_envs_and_closes_them(demo_games, task):
         seen.append(env.pid)
         return number * number
 
-    results = dict(run_in_envs(demo_games.task_config["env"], work, range(5), num_workers=2))
+    results = dict(run_in_envs(demo_games.task_config.env.env_class, work, range(5), num_workers=2))
     assert results == {n: n * n for n in range(5)}
     assert len(set(seen)) == 2
     assert not any(is_running(pid) for pid in seen)
@@ -117,6 +117,6 @@ def test_an_error_ends_the_pool_and_its_envs(demo_games, task):
         raise InputError("stop")
 
     with pytest.raises(InputError, match="stop"):
-        list(run_in_envs(demo_games.task_config["env"], work, range(50), num_workers=1))
+        list(run_in_envs(demo_games.task_config.env.env_class, work, range(50), num_workers=1))
     assert len(seen) < 50
     assert not any(is_running(pid) for pid in seen)

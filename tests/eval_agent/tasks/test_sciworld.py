@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from eval_agent.config import load_task_config, max_steps_of
+from eval_agent.config import TaskConfig, load_task_config, override
 from eval_agent.errors import InputError
 from eval_agent.files import write_json
 from eval_agent.tasks import load_tasks
@@ -13,7 +13,7 @@ from eval_agent.tasks.sciworld import NUMBERS, current_name, read_indices
 
 
 @pytest.fixture(scope="module")
-def config() -> dict:
+def config() -> TaskConfig:
     return load_task_config("sciworld", "configs/task")
 
 
@@ -69,14 +69,14 @@ def test_the_paper_s_splits(config, sciworld_indices, monkeypatch):
 
 def test_the_step_limits_are_the_paper_s(config, sciworld_indices):
     limits = json.loads((sciworld_indices / "max_steps.json").read_text())
-    assert config["env"]["max_steps"] == {current_name(name): limit for name, limit in limits.items()}
+    assert config.env.max_steps == {current_name(name): limit for name, limit in limits.items()}
     assert (min(limits.values()), max(limits.values())) == (10, 120)
-    assert max_steps_of(config["env"], load_tasks(config, "unseen")[0]) == 100
+    assert config.env.step_limit(load_tasks(config, "unseen")[0]) == 100
 
 
 def test_a_task_type_without_a_step_limit_is_named(config):
     with pytest.raises(InputError, match='env.max_steps of the task config has no entry "boil"'):
-        max_steps_of({"max_steps": {"melt": 80}}, load_tasks(config, "unseen")[0])
+        override(config, {"env.max_steps": {"melt": 80}}, "test").env.step_limit(load_tasks(config, "unseen")[0])
 
 
 def current_name_or_none(name: str) -> str | None:

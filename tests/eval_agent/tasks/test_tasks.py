@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from eval_agent.config import TaskConfig, load_task_config, override
 from eval_agent.errors import InputError
 from eval_agent.tasks import Task, canonical_split, choose_evenly, load_tasks
 from eval_agent.tasks.alfworld import data_path
 
-OFFICIAL = json.loads(Path("configs/task/alfworld.json").read_text())
+OFFICIAL = load_task_config("alfworld", "configs/task")
 
 
 def write_game(folder: Path, name: str, text: str) -> None:
@@ -18,8 +19,8 @@ def write_game(folder: Path, name: str, text: str) -> None:
     (trial / "game.tw-pddl").write_text(text)
 
 
-def config_of(folder: Path) -> dict:
-    return {"task": {**OFFICIAL["task"], "data_path": str(folder)}}
+def config_of(folder: Path) -> TaskConfig:
+    return override(OFFICIAL, {"task.data_path": str(folder)}, "test")
 
 
 @pytest.mark.parametrize(
@@ -67,9 +68,9 @@ def test_missing_games_say_where_to_get_them(tmp_path, monkeypatch):
 
 def test_an_unknown_task_class_or_a_split_that_a_benchmark_lacks(tmp_path):
     with pytest.raises(InputError, match='unknown task class "CookingTask"'):
-        load_tasks({"task": {**OFFICIAL["task"], "task_class": "CookingTask"}}, "train")
+        load_tasks(override(OFFICIAL, {"task.task_class": "CookingTask"}, "test"), "train")
     with pytest.raises(InputError, match='no split "dev", only train'):
-        load_tasks({"task": {**OFFICIAL["task"], "splits": {"train": "train"}}}, "seen")
+        load_tasks(override(OFFICIAL, {"task.splits": {"train": "train"}}, "test"), "seen")
 
 
 def test_alfworld_data_has_alfworld_s_own_default(monkeypatch):

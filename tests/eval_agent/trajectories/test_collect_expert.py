@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from eval_agent.config import TaskConfig, override
 from eval_agent.envs.worker import env_class
 from eval_agent.errors import InputError
 from eval_agent.tasks import load_tasks
@@ -26,7 +27,7 @@ INSTRUCTION = Path("eval_agent/prompt/instructions/alfworld_agent.txt").read_tex
 @pytest.fixture(scope="module")
 def config_file(demo_games, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("config") / "demo.json"
-    path.write_text(json.dumps(demo_games.task_config))
+    path.write_text(demo_games.task_config.model_dump_json())
     return str(path)
 
 
@@ -96,7 +97,7 @@ def test_given_thoughts_are_kept(collect, demo_games, tmp_path):
 
 def test_nothing_kept_points_to_published_trajectories(demo_games, tmp_path):
     task = load_tasks(demo_games.task_config, "train")[0]
-    config = demo_games.task_config | {"env": demo_games.task_config["env"] | {"max_steps": 1}}
+    config = override(demo_games.task_config, {"env.max_steps": 1}, "test")
     with pytest.raises(InputError, match="does not win in 1 steps: 1.*--trajectories.*eto-sft-trajectory"):
         collect_expert.collect([collect_expert.Job(task, None)], config, tmp_path / "out.json", 1)
     assert not (tmp_path / "out.json").exists()
@@ -132,7 +133,7 @@ def played(tmp_path):
     """``played(config)``: how many of its two games are played now, not taken from the journal."""
     journal = tmp_path / "expert.json.journal.jsonl"
 
-    def run(config: dict) -> int:
+    def run(config: TaskConfig) -> int:
         before = len(journal.read_text().splitlines()) if journal.exists() else 0
         jobs = [collect_expert.Job(task, None) for task in load_tasks(config, "train")]
         collect_expert.collect(jobs, config, tmp_path / "expert.json", 1)
@@ -145,15 +146,15 @@ def test_the_same_games_are_not_played_again_wherever_they_lie(played, demo_game
     config = demo_games.task_config
     assert (played(config), played(config)) == (2, 0)
     moved = shutil.copytree(demo_games.folder, tmp_path / "moved")
-    assert played(config | {"task": config["task"] | {"data_path": str(moved)}}) == 0
+    assert played(override(config, {"task.data_path": str(moved)}, "test")) == 0
 
 
 def test_another_step_limit_or_an_edited_game_is_played_anew(played, demo_games, tmp_path):
     config = demo_games.task_config
     assert played(config) == 2
-    assert played(config | {"env": config["env"] | {"max_steps": config["env"]["max_steps"] - 1}}) == 2
+    assert played(override(config, {"env.max_steps": config.env.max_steps - 1}, "test")) == 2
     folder = shutil.copytree(demo_games.folder, tmp_path / "edited")
-    config = config | {"task": config["task"] | {"data_path": str(folder)}}
+    config = override(config, {"task.data_path": str(folder)}, "test")
     game = Path(load_tasks(config, "train")[0].game_file)
     game.write_text(game.read_text().replace("Welcome to TextWorld", "Hello"))
     assert (played(config), played(config)) == (1, 0)

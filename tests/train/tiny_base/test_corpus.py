@@ -91,12 +91,12 @@ def test_the_world_answers_as_the_real_games_do(alfworld_data):
     import re
     from pathlib import Path
 
+    from eval_agent.config import load_task_config, override
     from eval_agent.envs.worker import ProcessEnv
     from eval_agent.tasks import load_tasks
 
-    config = {"task": {"task_class": "AlfWorldTask", "data_path": str(alfworld_data / "json_2.1.1"),
-                       "splits": {"train": "train", "dev": "valid_seen", "test": "valid_unseen"}},
-              "env": {"env_class": "AlfWorldEnv", "max_steps": 40}}
+    config = load_task_config("alfworld", "configs/task")
+    config = override(config, {"task.data_path": str(alfworld_data / "json_2.1.1")}, "test")
     tasks = load_tasks(config, "train")
     chosen = {task.task_type: task for task in tasks}.values()
     rooms = [read_room(Path(task.game_file)) for task in chosen]
@@ -106,7 +106,7 @@ def test_the_world_answers_as_the_real_games_do(alfworld_data):
         return re.sub(r"you see .*", "you see ...", re.sub(r"\b[a-z]+ \d+", "X", text))
 
     heard, real = set(), set()
-    with ProcessEnv(config["env"]) as env:
+    with ProcessEnv(config.env.env_class) as env:
         for task, room in zip(chosen, rooms):
             world = TextWorld(room, random.Random(0))
             for answers, start, step in ((heard, world.task, world.step),
