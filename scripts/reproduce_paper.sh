@@ -12,11 +12,11 @@ case "$*" in
 esac
 experiments=(table1 table2 table3 table4 table7 fig3 fig4 fig5 fig6 fig9 ablations)
 
-python -m eval_agent.paper_estimate "$model"
+python -m eval_agent.report.estimate "$model"
 if [ -n "$dry_run" ]; then
     for experiment in "${experiments[@]}"; do
         printf '\n'
-        bash "scripts/$experiment.sh" "$model" --dry_run
+        bash scripts/paper.sh "$experiment" "$model" --dry_run
     done
     exit
 fi
@@ -25,6 +25,6 @@ fi
 failed=()
 for experiment in "${experiments[@]}"; do
     printf '\n== %s\n' "$experiment"
-    bash "scripts/$experiment.sh" "$model" || failed+=("$experiment")
+    bash scripts/paper.sh "$experiment" "$model" || failed+=("$experiment")
 done
 [ ${#failed[@]} = 0 ] || { echo "not complete: ${failed[*]} (the same command goes on)" >&2; exit 1; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # serve.sh start NAME...: controller and worker for the adapters $OUT/peft/NAME, until "serve.sh stop".
 # NAME "base" is the base model without an adapter. SERVE_WORKERS=N starts N workers with all of them, on CUDA one a device.
+# serve.sh served NAME...: asks the controller; exit code 0 where all of them are served already, by whomever.
 source "$(dirname "$0")/settings.sh"
 pids=$OUT/logs/serve.pids
 
@@ -9,9 +10,15 @@ stop() {
     rm -f "$pids"
 }
 
+served() {
+    python -m eval_agent.serve.status "$@" --workers "$SERVE_WORKERS"
+}
+
 start() {
-    if [ -e "$pids" ] && xargs kill -0 < "$pids" 2>/dev/null; then
-        echo "servers of $OUT are running already (bash scripts/serve.sh stop ends them)" >&2
+    local code=0
+    served "$@" > "$OUT/logs/status.out" || code=$?
+    if [ $code != 3 ]; then
+        echo "error: a controller runs already: $(cat "$OUT/logs/status.out"); stop it first (serve.sh stop, with its OUT)" >&2
         exit 1
     fi
     python -m fastchat.serve.controller --host 127.0.0.1 --port 21001 > "$OUT/logs/controller.out" 2>&1 &
@@ -19,7 +26,7 @@ start() {
     local models=() name path
     for name in "$@"; do
         path=$OUT/peft/$name
-        [ "$name" != base ] || path=$BASE_MODEL
+        [ "$name" != base ] || path=$(base_model)
         models+=(--model-path "$path" --model-names "$name")
     done
     local worker port
@@ -34,25 +41,17 @@ start() {
     wait_until_served "$@"
 }
 
-served() { # a worker registers its models before it answers
-    python - "$SERVE_WORKERS" 2>/dev/null <<'PYTHON'
-import sys, requests
-for worker in range(int(sys.argv[1])):
-    requests.post(f"http://localhost:{21020 + worker}/worker_get_status").raise_for_status()
-PYTHON
-}
-
 wait_until_served() {
     echo "starting controller and worker for: $* (logs in $OUT/logs)"
-    local second
-    for second in $(seq 600); do
+    local started=$SECONDS
+    while [ $((SECONDS - started)) -lt 600 ]; do
         if ! xargs kill -0 < "$pids" 2>/dev/null; then
             tail -n 5 "$OUT/logs/controller.out" "$OUT"/logs/worker*.out >&2
             stop
             exit 1
         fi
-        if served; then
-            echo "served after $second s"
+        if served "$@" > "$OUT/logs/status.out"; then
+            echo "served after $((SECONDS - started)) s"
             return
         fi
         sleep 1
@@ -63,7 +62,7 @@ wait_until_served() {
 }
 
 case "${1:-}" in
-    start) shift; start "$@" ;;
+    start | served) "$@" ;;
     stop) stop ;;
-    *) echo "usage: serve.sh start NAME... | stop" >&2; exit 2 ;;
+    *) echo "usage: serve.sh start NAME... | served NAME... | stop" >&2; exit 2 ;;
 esac

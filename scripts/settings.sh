@@ -1,19 +1,19 @@
 # Settings of a run, sourced by every step. Each can be given in the environment instead:
-#   BASE_MODEL=/models/Mistral-7B-Instruct-v0.2 RECIPE=configs/train/mistral.json EXP_CONFIG=alfworld \
-#       OUT=outputs/mistral-7b bash scripts/02_train_experienced_agent.sh
+#   RECIPE=configs/train/mistral.json EXP_CONFIG=alfworld OUT=outputs/mistral-7b/alfworld \
+#       bash scripts/02_train_experienced_agent.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
 
 TASK=${TASK:-alfworld}                                       # whose prompts and rules; or sciworld
 case "$TASK" in
-    sciworld) demo_base=data/tiny-mistral-sciworld demo_out=outputs/quickstart-sciworld ;;
-    *) demo_base=data/tiny-mistral demo_out=outputs/quickstart ;;
+    sciworld) demo_recipe=configs/train/tiny_lora_sft_sciworld.json demo_out=outputs/quickstart-sciworld ;;
+    *) demo_recipe=configs/train/tiny_lora_sft.json demo_out=outputs/quickstart ;;
 esac
 EXP_CONFIG=${EXP_CONFIG:-${TASK}_demo}                       # configs/task/*.json: games, planner, state base
-AGENT_CONFIG=${AGENT_CONFIG:-fastchat}                       # configs/model/*.json: controller, chat template
-BASE_MODEL=${BASE_MODEL:-$demo_base}                         # folder or hub name of the backbone
-RECIPE=${RECIPE:-configs/train/tiny_lora_sft.json}           # LoRA and optimiser values
+AGENT_CONFIG=${AGENT_CONFIG:-fastchat}                       # configs/model/*.json: how the models are served
+RECIPE=${RECIPE:-$demo_recipe}                               # configs/train/*.json: base model, chat format, LoRA, optimiser
+BASE_MODEL=${BASE_MODEL:-}                                   # another copy of the recipe's base model, such as a local folder
 ACCELERATE=${ACCELERATE:-configs/accelerate/single_config.yaml}
 KNOWLEDGE_MODEL=${KNOWLEDGE_MODEL:-rules}                    # or a model of an OpenAI-compatible endpoint
 TRAJECTORIES=${TRAJECTORIES:-}                               # published expert trajectories, if any
@@ -28,3 +28,8 @@ limit=${TRAIN_LIMIT:+--limit $TRAIN_LIMIT}
 mkdir -p "$OUT/logs"
 export LOGDIR=$(realpath "$OUT/logs")  # FastChat's own log files
 export TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1
+
+base_model() { # where the base model is
+    [ -z "$BASE_MODEL" ] || { echo "$BASE_MODEL"; return; }
+    python -c 'import sys; from eval_agent.config import read_config; print(read_config(sys.argv[1])["model_name_or_path"])' "$RECIPE"
+}

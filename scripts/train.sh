@@ -1,21 +1,103 @@
 #!/usr/bin/env bash
-# Trains one model of the paper on data/NAME.json (see configs/train/README.md):
-#     bash scripts/train.sh BACKBONE NAME [--flag value ...]
-# BACKBONE is mistral, gemma or llama3; NAME is TASK_ROLE with TASK one of alfworld, webshop, sciworld and ROLE one of
-# expert, agent_model, world_model, merge, explicit_state, nat, knowagent, eto, eto2; or unified_world_model.
-# The adapter goes to $OUT/peft/NAME.
-backbone=${1:?BACKBONE} name=${2:?NAME}
-shift 2
-ACCELERATE=${ACCELERATE:-configs/accelerate/ddp_4gpu_config.yaml} OUT=${OUT:-outputs/$backbone}
+# Trains adapters, each into $OUT/peft/NAME, and makes what is missing of their data by the numbered steps:
+#     bash scripts/train.sh NAME...
+# NAME is experienced_agent, agent_model, world_model, merge, explicit_state, nat, knowagent, eto,
+# agent_model_expert_only, world_model_expert_only (both from knowledge without the rejected side) or
+# unified_world_model (needs ../alfworld and ../sciworld beside $OUT); "base" needs nothing, "state_base" is the base of
+# triplets in the world model's embeddings. What is trained is left alone, also where only the adapter is there (a
+# shipped one); a run that was stopped goes on. Settings: scripts/settings.sh; a 7B backbone on four GPUs:
+#     OUT=outputs/mistral-7b/alfworld EXP_CONFIG=alfworld RECIPE=configs/train/mistral.json \
+#         ACCELERATE=configs/accelerate/ddp_4gpu_config.yaml bash scripts/train.sh agent_model world_model
 source "$(dirname "$0")/settings.sh"
-task=${name%%_*} dataset=$name flags=()
-recipes=("configs/train/$backbone.json")
-case $name in
-    unified_world_model) dataset=alfworld_world_model,webshop_world_model,sciworld_world_model ;;
-    *_merge) dataset=${task}_agent_model,${task}_world_model ;;
-    *_eto) flags=(--adapter_name_or_path "$OUT/peft/${task}_expert") ;;
-    *_eto2) flags=(--adapter_name_or_path "$OUT/peft/${task}_eto" --pref_beta 0.5 --learning_rate 5e-7) ;;
-esac
-[[ $name != *_eto* ]] || recipes+=(configs/train/eto.json)
-accelerate launch --config_file "$ACCELERATE" train/train_bash.py "${recipes[@]}" --dataset "$dataset" \
-    --output_dir "$OUT/peft/$name" "${flags[@]}" "$@"
+eto_recipe=${RECIPE%.json}_eto.json
+[ -e "$eto_recipe" ] || eto_recipe=configs/train/eto.json
+
+made() { # FILE STEP...: the steps that make $OUT/FILE, where there is none
+    local file=$1 name
+    shift
+    [ -e "$OUT/$file" ] || for name in "$@"; do bash "scripts/$name.sh"; done
+}
+
+data() { # MODE FILE [NAME]: $OUT/sft/NAME.json, training data of MODE from $OUT/FILE, where it is older than that
+    local name=${3:-$1}
+    [ "$OUT/sft/$name.json" -nt "$OUT/$2" ] || python train_data_process.py --task "$TASK" --file_path "$OUT/$2" \
+        --mode "$1" --output_path "$OUT/sft/$name.json"
+}
+
+fit() { # NAME DATASETS RECIPE... [--flag value ...]
+    local name=$1 datasets=$2
+    shift 2
+    accelerate launch --config_file "$ACCELERATE" train/train_bash.py "$@" \
+        ${BASE_MODEL:+--model_name_or_path "$BASE_MODEL"} --dataset_dir "$OUT/sft" --dataset "$datasets" \
+        --output_dir "$OUT/peft/$name"
+}
+
+expert_only() {
+    made pairs_state.json 05_task_knowledge 06_state_knowledge
+    [ -e "$OUT/pairs_expert_only.json" ] || python world_knowledge_build.py --dataset_path "$OUT/pairs_state.json" \
+        --task "$TASK" --gen task_knowledge --expert_only --model_name "$KNOWLEDGE_MODEL" \
+        --output_path "$OUT/pairs_expert_only.json"
+    data "${1%_expert_only}" pairs_expert_only.json "$1"
+    fit "$1" "$1.json" "$RECIPE"
+}
+
+unified_world_model() { # one model for all tasks, shared by their folders
+    local home datasets=() task
+    home=$(realpath "$OUT/..")
+    for task in alfworld sciworld; do
+        datasets+=("$home/$task/sft/world_model.json")
+        [ -e "${datasets[-1]}" ] || { echo "error: ${datasets[-1]} is missing: run TASK=$task OUT=$home/$task" \
+            "bash scripts/train.sh world_model first" >&2; exit 1; }
+    done
+    fit ../../unified_world_model "$(IFS=,; echo "${datasets[*]}")" "$RECIPE"
+    ln -sfn ../../unified_world_model "$OUT/peft/unified_world_model"
+}
+
+adapter() {
+    local knowledge=(05_task_knowledge 06_state_knowledge)
+    case $1 in
+        base) return ;;
+        state_base) [ ! -e "$OUT/state_base/meta.json" ] || return 0 ;;
+        *) [ ! -e "$OUT/peft/$1/train_results.json" ] || [ -e "$OUT/sft" ] || return 0 ;;
+    esac
+    case $1 in
+        experienced_agent)
+            made expert.json 01_expert_trajectories
+            data experienced_agent expert.json
+            fit "$1" "$1.json" "$RECIPE"
+            return ;;
+    esac
+    if [ ! -e "$OUT/pairs.json" ]; then
+        [ -e "$OUT/peft/experienced_agent/train_results.json" ] || adapter experienced_agent
+        made pairs.json 03_explore 04_pairs
+    fi
+    case $1 in
+        agent_model | world_model | explicit_state)
+            made pairs_state.json "${knowledge[@]}"
+            data "$1" pairs_state.json
+            fit "$1" "$1.json" "$RECIPE" ;;
+        merge)
+            made pairs_state.json "${knowledge[@]}"
+            data agent_model pairs_state.json
+            data world_model pairs_state.json
+            fit merge agent_model.json,world_model.json "$RECIPE" ;;
+        nat | knowagent)
+            data "$1" pairs.json
+            fit "$1" "$1.json" "$RECIPE" ;;
+        eto)
+            data eto pairs.json
+            fit eto eto.json "$RECIPE" "$eto_recipe" --adapter_name_or_path "$OUT/peft/experienced_agent" ;;
+        *_expert_only) expert_only "$1" ;;
+        state_base)
+            adapter world_model
+            made pairs_state.json "${knowledge[@]}"
+            bash scripts/09_state_base.sh ;;
+        unified_world_model) unified_world_model ;;
+        *) echo "error: train.sh: unknown adapter \"$1\"" >&2; exit 2 ;;
+    esac
+}
+
+[ $# -gt 0 ] || { echo "usage: train.sh NAME... (see the script's first lines)" >&2; exit 2; }
+for name in "$@"; do
+    adapter "$name"
+done

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# One table or figure of the paper: plays what is missing, then writes it, measured beside published.
+#     bash scripts/paper.sh EXPERIMENT [MODEL] [--dry_run | --no_run] [--task TASK]
+# EXPERIMENT is a file of configs/paper, MODEL one of configs/model (tiny); table1.sh ... fig9.sh are its doors. Adapters
+# that are missing are trained, models that are served already are used and left running. NUM_WORKERS (4) episodes are
+# played side by side. A run that fails costs its cells, the others go on, and the same command continues; exit code 1.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
+paper() { python -m eval_agent.report.paper "$@"; }
+
+play() { # the planned runs of one task, a line each
+    source scripts/settings.sh
+    local run fields name names=() served=() code=0 without=" "
+    for run in "$@"; do
+        IFS=$'\t' read -r -a fields <<< "$run"
+        IFS=, read -r -a served <<< "${fields[2]}"
+        names+=("${served[@]}")
+        [[ $run != *$'\t'--state_base$'\t'* ]] || names+=(state_base)
+    done
+    mapfile -t names < <(printf '%s\n' "${names[@]}" | awk '!seen[$0]++')
+    for name in "${names[@]}"; do
+        bash scripts/train.sh "$name" || without+="$name "
+    done
+    mapfile -t names < <(for name in "${names[@]}"; do [[ "$without state_base " == *" $name "* ]] || echo "$name"; done)
+    if ! bash scripts/serve.sh served "${names[@]}"; then
+        trap 'bash scripts/serve.sh stop' EXIT
+        bash scripts/serve.sh start "${names[@]}" || return 1
+    fi
+    for run in "$@"; do
+        evaluate "$run" || { echo "failed: $(cut -f 1,2 <<< "$run")" >&2; code=1; }
+    done
+    return $code
+}
+
+evaluate() { # one run
+    local fields name
+    IFS=$'\t' read -r -a fields <<< "$1"
+    IFS=, read -r -a served <<< "${fields[2]}"
+    for name in "${served[@]}"; do
+        [[ $without != *" $name "* ]] || { echo "no adapter $name" >&2; return 1; }
+    done
+    printf '\n== %s %s\n' "${fields[0]}" "${fields[1]}"
+    state_base "${fields[3]}" "${served[-1]}" || return 1
+    python -m eval_agent.eto_multi_main_probs "${fields[@]:4}" --num_workers "$NUM_WORKERS"
+}
+
+state_base() { # ENCODER MODEL: of a method with an encoder of its own, made while the models are served
+    [ "$1" = - ] || [ -e "$OUT/state_base_$1/meta.json" ] || python state_base_build.py --exp_config "$EXP_CONFIG" \
+        --state_action_pair_path "$OUT/state_action_pair.json" --vector_cache_path "$OUT/state_base_$1" \
+        --encoder "$1" --encoder_model "$2"
+}
+
+case " $* " in
+    *" --dry_run "* | *" --no_run "* | *" --help "* | *" -h "*) paper "$@"; exit ;;
+esac
+plan=$(paper "$@" --plan)
+failed=0 settings=() runs=()
+play_task() {
+    [ ${#runs[@]} = 0 ] || (export "${settings[@]}"; play "${runs[@]}") || failed=1
+    runs=()
+}
+while IFS= read -r line; do
+    if [[ $line == task$'\t'* ]]; then
+        play_task
+        IFS=$'\t' read -r -a fields <<< "$line"
+        settings=("${fields[@]:2}")
+    elif [ -n "$line" ]; then
+        runs+=("$line")
+    fi
+done <<< "$plan"
+play_task
+paper "$@" --no_run
+exit $failed
