@@ -13,9 +13,10 @@ from typing import Literal, Optional
 
 import torch
 import transformers
-from eval_agent.errors import InputError
-from eval_agent.files import read_json
 from transformers import HfArgumentParser, TrainingArguments
+
+from eval_agent.config import read_config
+from eval_agent.errors import InputError
 
 # flags of LLaMA-Factory's command lines that have no meaning here, and why
 _NO_EFFECT = {
@@ -194,13 +195,8 @@ def _has(name: str) -> bool:
 
 
 def _recipe_flags(path: str) -> list[str]:
-    recipe = read_json(path)
-    if not isinstance(recipe, dict):
-        raise InputError(
-            f"{path}: expected an object of flag names and values, found {type(recipe).__name__}"
-        )
     flags = []
-    for name, value in recipe.items():
+    for name, value in read_config(path).items():
         if value is None:
             continue
         flags.append(f"--{name}")

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from eval_agent.errors import InputError
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoConfig,
@@ -14,6 +13,7 @@ from transformers import (
     set_seed,
 )
 
+from eval_agent.errors import InputError
 from train.arguments import ModelArguments, SftArguments, warn
 from train.packing import attention_for
 

@@ -9,10 +9,10 @@ logits, the largest tensor of a training step, are made for tokens that carry lo
 import numpy as np
 import torch
 import torch.nn.functional as F
-from eval_agent.errors import InputError
 from transformers import AttentionInterface, PretrainedConfig
 from transformers.utils import is_flash_attn_2_available
 
+from eval_agent.errors import InputError
 from train.encoding import IGNORE
 
 PACKED = "packed"  # the attention implementation's name in transformers

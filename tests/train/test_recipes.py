@@ -1,4 +1,4 @@
-"""Each model of the paper is one command: its recipes parse, its data is registered, and one of them runs."""
+"""Each model of the paper is one command of scripts/train.sh: its data, its recipe, its flags; and one of them runs."""
 
 import json
 import os
@@ -14,64 +14,105 @@ from tests.conftest import ROOT
 from train.arguments import parse_arguments
 
 TABLE = (ROOT / "configs" / "train" / "README.md").read_text()
-ROWS = re.findall(r"^\| `(\w+)` \|.*`bash scripts/train.sh (mistral) (\w+)` \|$", TABLE, re.MULTILINE)
+NAMES = [name for row in re.findall(r"^\| (`\w+`.*?) \|", TABLE, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)]
+MADE = ("expert.json", "pairs.json", "pairs_task.json", "pairs_state.json", "pairs_expert_only.json")
 
 
-def launched(tmp_path, backbone: str, name: str) -> list[str]:
-    """What scripts/train.sh hands to the training script, with a stand-in for ``accelerate``."""
-    root = tmp_path / name
-    (root / "bin").mkdir(parents=True)
-    shutil.copytree(ROOT / "scripts", root / "scripts")
-    (root / "configs").symlink_to(ROOT / "configs")
-    (root / "bin" / "accelerate").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    (root / "bin" / "accelerate").chmod(0o755)
-    environment = {**os.environ, "PATH": f"{root / 'bin'}:{os.environ['PATH']}"}
-    command = ["bash", "scripts/train.sh", backbone, name, "--seed", "7"]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
-    words = done.stdout.splitlines()
-    assert (ROOT / words[words.index("--config_file") + 1]).is_file()
-    return words[words.index("train/train_bash.py") + 1 :]
+@pytest.fixture
+def out(tmp_path):
+    """A folder in which the numbered steps have made everything but the models."""
+    for task in ("alfworld", "sciworld"):
+        (tmp_path / task / "sft").mkdir(parents=True)
+        for name in MADE:
+            (tmp_path / task / name).write_text("[]")
+        (tmp_path / task / "peft" / "experienced_agent").mkdir(parents=True)
+        (tmp_path / task / "peft" / "experienced_agent" / "train_results.json").write_text("{}")
+    return tmp_path
+
+
+def launched(out, task: str, name: str, recipe: str) -> tuple[list[str], list[str]]:
+    """What scripts/train.sh hands to the data step and to the training script, with stand-ins for both."""
+    stand_ins = out / "bin"
+    stand_ins.mkdir(exist_ok=True)
+    for program in ("python", "accelerate"):
+        (stand_ins / program).write_text(f'#!/bin/bash\nprintf "%s\\t" {program} "$@" >> "{out}/calls"\necho >> "{out}/calls"\n')
+        (stand_ins / program).chmod(0o755)
+    shutil.copytree(ROOT / "scripts", out / "root" / "scripts", dirs_exist_ok=True)
+    if not (out / "root" / "configs").exists():
+        (out / "root" / "configs").symlink_to(ROOT / "configs")
+    for role in ("agent_model", "world_model"):
+        (out / "sciworld" / "sft" / f"{role}.json").write_text("[]")
+    environment = {
+        **os.environ, "PATH": f"{stand_ins}:{os.environ['PATH']}", "TASK": task, "EXP_CONFIG": task,
+        "OUT": str(out / task), "RECIPE": recipe, "DEVICE": "cpu",
+    }
+    (out / "calls").write_text("")
+    command = ["bash", "scripts/train.sh", name]
+    subprocess.run(command, cwd=out / "root", env=environment, capture_output=True, text=True, check=True)
+    calls = [line.split("\t")[:-1] for line in (out / "calls").read_text().splitlines()]
+    modes = [call[call.index("--mode") + 1] for call in calls if "train_data_process.py" in call]
+    *_, training = [call for call in calls if call[0] == "accelerate"]
+    return modes, training[training.index("train/train_bash.py") + 1:]
 
 
 def test_the_table_has_every_kind_of_model():
-    assert len(ROWS) == 10
-    for pattern, _, name in ROWS:
-        assert name == pattern.replace("TASK", "alfworld")
+    assert len(NAMES) == 11
     assert {mode for mode in MODES if f"`{mode}`" in TABLE} == set(MODES)
 
 
 @pytest.mark.parametrize("backbone", ["mistral", "gemma", "llama3"])
-def test_each_command_has_the_papers_values_and_registered_data(backbone, tmp_path, monkeypatch):
+def test_each_command_has_the_paper_s_values_and_its_data(backbone, out, monkeypatch):
     monkeypatch.chdir(ROOT)
+    for name in NAMES:
+        (out / "alfworld" / "sft" / "world_model.json").write_text("[]")
+        modes, words = launched(out, "alfworld", name, f"configs/train/{backbone}.json")
+        model, data, args = parse_arguments(words)
+        assert modes == {
+            "unified_world_model": [], "merge": ["agent_model"], "world_model": [],  # the data of this one is there
+        }.get(name, [name.removesuffix("_expert_only")])
+        assert (model.lora_rank, model.lora_alpha, model.lora_dropout) == (8, 16, 0.05)
+        assert args.output_dir.startswith(f"{out}/alfworld/peft/")
+        assert 4 * args.per_device_train_batch_size * args.gradient_accumulation_steps == 32
+        expected = (1e-6, 0.1, "dpo") if name == "eto" else (1e-4, 0.1, "sft")
+        assert (args.learning_rate, args.pref_beta, args.stage) == expected
+        assert (args.num_train_epochs, data.max_prompt_len, data.max_target_len) == (3, 512, 3072)
+        if name == "eto":
+            assert model.adapter_name_or_path == f"{out}/alfworld/peft/experienced_agent"
+
+
+def test_every_data_set_that_llamafactory_could_train_on_is_registered():
     registered = read_json(ROOT / "data" / "dataset_info.json")
-    for pattern, _, _ in ROWS:
-        for task in ("alfworld", "webshop", "sciworld"):
-            name = pattern.replace("TASK", task)
-            if (tmp_path / name).exists():
-                continue
-            model, data, args = parse_arguments(launched(tmp_path, backbone, name))
-            assert set(data.dataset.split(",")) <= set(registered) and args.seed == 7
-            assert (model.lora_rank, model.lora_alpha, model.lora_dropout) == (8, 16, 0.05)
-            assert args.output_dir == f"outputs/{backbone}/peft/{name}"
-            assert 4 * args.per_device_train_batch_size * args.gradient_accumulation_steps == 32
-            expected = {"eto": (1e-6, 0.1, "dpo"), "eto2": (5e-7, 0.5, "dpo")}.get(
-                name.split("_")[1], (1e-4, 0.1, "sft")
-            )
-            assert (args.learning_rate, args.pref_beta, args.stage) == expected
-            assert (args.num_train_epochs, data.max_prompt_len, data.max_target_len) == (3, 512, 3072)
-    eto2 = launched(tmp_path / "again", backbone, "sciworld_eto2")
-    assert eto2[eto2.index("--adapter_name_or_path") + 1] == f"outputs/{backbone}/peft/sciworld_eto"
+    for task in ("alfworld", "webshop", "sciworld"):
+        assert {f"{task}_{role}" for role in ("expert", "agent_model", "world_model", "nat", "eto")} <= registered.keys()
 
 
-def test_a_merged_role_model_trains_by_its_command(tmp_path, base_model):
+def test_a_shipped_adapter_needs_no_data(tmp_path):
+    """A run is played again from its adapter alone."""
+    adapter = tmp_path / "peft" / "nat"
+    adapter.mkdir(parents=True)
+    (adapter / "train_results.json").write_text("{}")
+    environment = {**os.environ, "OUT": str(tmp_path)}
+    subprocess.run(["bash", str(ROOT / "scripts" / "train.sh"), "nat", "base"], env=environment, check=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"peft", "logs"}
+
+
+def test_an_unknown_adapter_is_named(out):
+    environment = {**os.environ, "OUT": str(out / "alfworld")}
+    for names, message in ((["agent"], 'unknown adapter "agent"'), ([], "usage: train.sh NAME...")):
+        command = ["bash", str(ROOT / "scripts" / "train.sh"), *names]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 2 and message in done.stderr
+
+
+def test_a_merged_role_model_trains_by_its_command(out, base_model):
     for role in ("agent_model", "world_model"):
         texts = ["Find a mug.", "OK", "Your task is to: cool a mug.", f"{role}: go"]
         turns = [{"from": ("human", "gpt")[i % 2], "value": text} for i, text in enumerate(texts)]
-        (tmp_path / f"alfworld_{role}.json").write_text(json.dumps([{"conversations": turns}] * 4))
-    shutil.copy(ROOT / "data" / "dataset_info.json", tmp_path)
-    out = tmp_path / "out"
-    command = ["bash", str(ROOT / "scripts" / "train.sh"), "tiny_lora_sft", "alfworld_merge", "--dataset_dir"]
-    command += [str(tmp_path), "--model_name_or_path", str(base_model), "--max_steps", "1"]
-    environment = {**os.environ, "OUT": str(out), "ACCELERATE": "configs/accelerate/single_config.yaml"}
+        (out / "alfworld" / "sft" / f"{role}.json").write_text(json.dumps([{"conversations": turns}] * 4))
+    recipe = out / "one_step.json"
+    shutil.copy(ROOT / "configs" / "train" / "mistral.json", out / "mistral.json")
+    recipe.write_text(json.dumps({"extends": "mistral", "model_name_or_path": str(base_model), "max_steps": 1, "bf16": None}))
+    environment = {**os.environ, "OUT": str(out / "alfworld"), "RECIPE": str(recipe)}
+    command = ["bash", str(ROOT / "scripts" / "train.sh"), "merge"]
     subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert read_json(out / "peft" / "alfworld_merge" / "train_results.json")["conversations"] == 8
+    assert read_json(out / "alfworld" / "peft" / "merge" / "train_results.json")["conversations"] == 8

@@ -19,8 +19,9 @@ import torch
 from tqdm import tqdm
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 
+from eval_agent.config import read_config
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.files import read_json, read_records
+from eval_agent.files import read_records
 from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
 from train.tiny_base.corpus import Corpus, batches
@@ -158,7 +159,7 @@ def main() -> None:
     parser.add_argument("--state_file", type=Path, default="outputs/tiny_base_state.pt", help="to go on from")
     args = parser.parse_args()
 
-    recipe = read_json(args.recipe)
+    recipe = read_config(args.recipe)
     corpus = load_alfworld(args.train_games) if args.train_games else load_sciworld(args.trajectories)
     tokenizer = load_tokenizer(corpus, recipe, args.output_dir)
     args.state_file.parent.mkdir(parents=True, exist_ok=True)
