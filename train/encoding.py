@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
+from eval_agent.agents.chat_templates import ChatTemplate
 from eval_agent.errors import InputError
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from train.chat_templates import ChatTemplate
 from train.sft_data import Conversation
 
 IGNORE = -100  # label of a token without loss

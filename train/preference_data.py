@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from eval_agent.agents.chat_templates import ChatTemplate
 from eval_agent.errors import InputError
 from eval_agent.files import read_records
 from eval_agent.trajectory import check_conversations
@@ -11,7 +12,6 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from train.chat_templates import ChatTemplate
 from train.encoding import EncodingReport, Spans, token_spans
 from train.sft_data import Conversation
 

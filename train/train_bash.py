@@ -19,12 +19,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from the repository root
 
 import torch  # noqa: E402
+from eval_agent.agents.chat_templates import get_template  # noqa: E402
 from eval_agent.errors import exit_on_input_error  # noqa: E402
 from transformers import ProgressCallback, Trainer  # noqa: E402
 
 from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments, warn  # noqa: E402
 from train.base_model import load_lora_model, load_tokenizer, merge_adapter, within_context  # noqa: E402
-from train.chat_templates import get_template  # noqa: E402
 from train.encoding import EncodingReport, encode_conversations, served_otherwise  # noqa: E402
 from train.loss_log import LossLog, plot_loss  # noqa: E402
 from train.model_card import write_card  # noqa: E402

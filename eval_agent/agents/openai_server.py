@@ -8,9 +8,9 @@ import tenacity
 from openai import NotFoundError, OpenAI, OpenAIError
 
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
+from eval_agent.agents.chat_templates import get_template
 from eval_agent.errors import InputError
 from eval_agent.openai_errors import full_context, may_pass, reason
-from train.chat_templates import get_template
 
 
 class OpenAIAgent(LMAgent):

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from eval_agent.agents.chat_templates import TEMPLATES, get_template
 from eval_agent.errors import InputError
 
-from train.chat_templates import TEMPLATES, get_template
 from train.encoding import IGNORE, encode_conversations, served_otherwise
 from train.sft_data import Conversation
 from train.token_cache import cache_file, load, store

@@ -6,12 +6,12 @@ import shutil
 import pytest
 import torch
 import torch.nn.functional as F
+from eval_agent.agents.chat_templates import get_template
 from eval_agent.errors import InputError
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.train.test_train_bash import flags, losses, refused, same_weights, train
-from train.chat_templates import get_template
 from train.preference_data import encode_pairs, pad_pairs, read_pairs
 
 PROMPT = ["Find things.", "OK", "Your task is to: cool a mug."]

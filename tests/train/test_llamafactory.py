@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from train.chat_templates import get_template
+from eval_agent.agents.chat_templates import get_template
 from train.encoding import IGNORE, encode_conversations
 from train.sft_data import read_conversations
 

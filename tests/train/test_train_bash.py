@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from eval_agent.agents.chat_templates import get_template
 from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
 from tests.conftest import ROOT
@@ -20,7 +21,6 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.train.test_arguments import seed_flags
-from train.chat_templates import get_template
 from train.encoding import IGNORE, encode_conversations
 from train.sft_data import read_conversations
 from train.train_bash import main

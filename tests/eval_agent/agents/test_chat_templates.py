@@ -1,11 +1,10 @@
 """The chat formats against what each family publishes, written out here as text and as its Jinja template."""
 
 import pytest
-from eval_agent.errors import InputError
 from fastchat.conversation import get_conv_template
 
-from train.chat_templates import get_template
-
+from eval_agent.agents.chat_templates import get_template
+from eval_agent.errors import InputError
 MESSAGES = [
     {"role": "user", "content": "Find a mug."},
     {"role": "assistant", "content": "OK"},
