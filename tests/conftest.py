@@ -59,6 +59,14 @@ def adapters(base_model, tmp_path_factory) -> dict[str, Path]:
     return folders
 
 
+@pytest.fixture(scope="session")
+def family_tokenizers() -> dict:
+    """Tokenizers of the backbones' kinds, by template name."""
+    from tests.train.family_tokenizers import make_family_tokenizers
+
+    return make_family_tokenizers()
+
+
 @pytest.fixture
 def serve():
     """Starts endpoints: ``serve(answer) -> Endpoint``."""

@@ -15,12 +15,11 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from eval_agent.agents.chat_templates import ChatTemplate
 from eval_agent.errors import InputError
-from train.chat_templates import ChatTemplate
 from train.data import SIDES, Conversation, Pair
 
 IGNORE = -100  # label of a token without loss
-_BATCH = 64
 Spans = list[tuple[int, int]]
 
 
@@ -45,37 +44,38 @@ class EncodingReport:
         return text
 
 
-def encode_conversations(
-    conversations: list[Conversation],
+def encode_batch(
+    batch: list[Conversation],
     tokenizer: PreTrainedTokenizerBase,
     template: ChatTemplate,
     cutoff_len: int,
     train_on_prompt: bool = False,
-) -> tuple[list[dict], EncodingReport]:
-    """``[{"input_ids": int32 [T], "labels": int32 [T], "where": str}, ...]``, T <= cutoff_len.
+) -> list[dict | None]:
+    """Of each conversation ``{"input_ids": int32 [T], "labels": int32 [T], "cut": bool}``, T <= cutoff_len.
 
-    Labels are -100 outside what is learnt. A conversation over ``cutoff_len`` ends after the last reply
-    that fits whole; one without any reply to learn before that is skipped. Raises InputError where nothing
-    is left, and for a template that is tokenised whole where a token reaches across the start or end of a
-    reply.
+    Labels are -100 outside what is learnt. A conversation over ``cutoff_len`` ends after the last reply that fits
+    whole (``cut``); one without any reply to learn before that is None. Raises InputError for a template that is
+    tokenised whole where a token reaches across the start or end of a reply.
     """
-    report, examples = EncodingReport(), []
-    for start in tqdm(range(0, len(conversations), _BATCH), desc="Tokenizing", unit="batch", leave=False):
-        batch = conversations[start : start + _BATCH]
-        for conversation, (ids, replies) in zip(batch, token_spans(batch, tokenizer, template)):
-            learnt = [turn.get("loss", True) for turn in conversation.turns[1::2]]
-            example = _example(ids, replies, learnt, cutoff_len, train_on_prompt)
-            if example is None:
-                report.skipped += 1
-                continue
-            report.conversations += 1
-            report.cut += len(example["input_ids"]) < len(ids)
-            report.tokens += len(example["input_ids"])
-            report.trained_tokens += int((example["labels"] != IGNORE).sum())
-            examples.append({**example, "where": conversation.where})
+    examples = []
+    for conversation, (ids, replies) in zip(batch, token_spans(batch, tokenizer, template)):
+        learnt = [turn.get("loss", True) for turn in conversation.turns[1::2]]
+        example = _example(ids, replies, learnt, cutoff_len, train_on_prompt)
+        examples.append(example and {**example, "cut": len(example["input_ids"]) < len(ids)})
+    return examples
+
+
+def report_on(examples: list[dict], n_conversations: int, cutoff_len: int) -> EncodingReport:
+    """What became of ``n_conversations``. Raises InputError where nothing is left of them."""
     if not examples:
         raise InputError(f"no conversation's first reply fits into {cutoff_len} tokens: raise --cutoff_len")
-    return examples, report
+    return EncodingReport(
+        conversations=len(examples),
+        tokens=sum(len(example["input_ids"]) for example in examples),
+        trained_tokens=sum(int((example["labels"] != IGNORE).sum()) for example in examples),
+        cut=sum(bool(example["cut"]) for example in examples),
+        skipped=n_conversations - len(examples),
+    )
 
 
 def served_otherwise(

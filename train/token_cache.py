@@ -1,65 +1,74 @@
-"""Encoded conversations kept on disk, so that a second run over the same data need not tokenise it again."""
+"""Conversations as token ids, kept on disk by `datasets`: a second run over the same data need not tokenise it again.
 
-import hashlib
-import json
+A cache file that is broken is made anew, and a folder that cannot be written is done without.
+"""
+
 import os
-import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from zipfile import BadZipFile
 
-import numpy as np
+import pyarrow
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
 
+from eval_agent.agents.chat_templates import ChatTemplate
+from eval_agent.files import cache_key, file_digest
+from train import encoding
+from train.arguments import warn
 from train.data import Conversation
-from train.encoding import IGNORE, EncodingReport
+from train.encoding import EncodingReport, encode_batch, report_on
 
-_FORMAT = 1  # of the files and of what train.encoding makes: raise it when either changes
-
-
-def cache_file(
-    conversations: list[Conversation], tokenizer, template, cutoff_len: int, train_on_prompt: bool
-) -> Path:
-    """The file for just these texts, this tokenizer and these settings, in $XDG_CACHE_HOME/wkm/tokenized."""
-    digest = hashlib.sha256()
-    settings = [_FORMAT, asdict(template), cutoff_len, train_on_prompt, tokenizer.bos_token_id]
-    for part in (settings, tokenizer.backend_tokenizer.to_str(), *(c.turns for c in conversations)):
-        digest.update(json.dumps(part, sort_keys=True).encode() + b"\n")
-    root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return root / "wkm" / "tokenized" / f"{digest.hexdigest()[:32]}.npz"
+_BATCH = 64
 
 
-def store(
-    path: Path, conversations: list[Conversation], examples: list[dict], report: EncodingReport
-) -> None:
-    """Write the examples beside ``path`` and rename. A folder that cannot be written to is no fault."""
-    number = {conversation.where: i for i, conversation in enumerate(conversations)}
-    arrays = {
-        "lengths": np.array([len(example["input_ids"]) for example in examples]),
-        "numbers": np.array([number[example["where"]] for example in examples]),
-        "input_ids": np.concatenate([example["input_ids"] for example in examples]),
-        "learnt": np.concatenate([example["labels"] != IGNORE for example in examples]),
-        "report": np.array(json.dumps(asdict(report))),
-    }
+def encode_conversations(
+    conversations: list[Conversation],
+    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate,
+    cutoff_len: int,
+    train_on_prompt: bool = False,
+    overwrite: bool = False,
+) -> tuple[list[dict], EncodingReport]:
+    """``[{"input_ids": int32 [T], "labels": int32 [T], "where": str}, ...]``, see :func:`train.encoding.encode_batch`.
+
+    From $XDG_CACHE_HOME/wkm/tokenized (~/.cache) unless ``overwrite``. Raises InputError where nothing is left.
+    """
+    key = cache_key(
+        texts=[conversation.turns for conversation in conversations], tokenizer=tokenizer.backend_tokenizer.to_str(),
+        bos=tokenizer.bos_token_id, template=asdict(template), cutoff_len=cutoff_len, train_on_prompt=train_on_prompt,
+        code=file_digest(encoding.__file__),
+    )
+
+    def encode(numbers: list[int]) -> dict[str, list]:
+        batch = [conversations[number] for number in numbers]
+        encoded = zip(numbers, encode_batch(batch, tokenizer, template, cutoff_len, train_on_prompt))
+        kept = [{**row, "number": number} for number, row in encoded if row is not None]
+        return {name: [row[name] for row in kept] for name in ("input_ids", "labels", "cut", "number")}
+
+    def encode_all(**cache) -> Dataset:
+        numbered = Dataset.from_dict({"number": list(range(len(conversations)))})
+        return numbered.map(encode, batched=True, batch_size=_BATCH, input_columns="number", desc="Tokenizing",
+                            remove_columns="number", new_fingerprint=key, **cache)
+
+    root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "wkm" / "tokenized"
+    rows = list(_on_disk(encode_all, root / f"{key}.arrow", overwrite).with_format("numpy", dtype="int32"))
+    report = report_on(rows, len(conversations), cutoff_len)
+    return [
+        {"input_ids": row["input_ids"], "labels": row["labels"], "where": conversations[int(row["number"])].where}
+        for row in rows
+    ], report
+
+
+def _on_disk(encode_all: Callable[..., Dataset], file: Path, overwrite: bool) -> Dataset:
+    """What ``encode_all`` makes, or what it once left in ``file``."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, **arrays)
-        os.replace(file.name, path)
-    except OSError:
-        return
-
-
-def load(path: Path, conversations: list[Conversation]) -> tuple[list[dict], EncodingReport] | None:
-    """What :func:`store` wrote for these conversations; None where there is no whole file."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, BadZipFile):
-        return None
-    labels = np.where(arrays["learnt"], arrays["input_ids"], np.int32(IGNORE))
-    ends = np.cumsum(arrays["lengths"])[:-1]
-    rows = zip(np.split(arrays["input_ids"], ends), np.split(labels, ends), arrays["numbers"])
-    examples = [
-        {"input_ids": ids, "labels": row, "where": conversations[number].where} for ids, row, number in rows
-    ]
-    return examples, EncodingReport(**json.loads(str(arrays["report"])))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return encode_all(cache_file_name=str(file), load_from_cache_file=not overwrite)
+        except pyarrow.ArrowInvalid:
+            warn(f"{file}: a broken cache file, made anew")
+            return encode_all(cache_file_name=str(file), load_from_cache_file=False)
+    except OSError as error:
+        warn(f"{file.parent}: tokenised data cannot be kept there ({error.strerror or error})")
+        return encode_all(keep_in_memory=True)

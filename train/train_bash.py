@@ -21,15 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file
 import torch  # noqa: E402
 from transformers import ProgressCallback, Trainer  # noqa: E402
 
+from eval_agent.agents.chat_templates import get_template  # noqa: E402
 from eval_agent.errors import exit_on_input_error  # noqa: E402
 from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments, warn  # noqa: E402
 from train.base_model import load_lora_model, load_tokenizer, merge_adapter, within_context  # noqa: E402
-from train.chat_templates import get_template  # noqa: E402
 from train.data import Conversation, Pair, dataset_files, read_conversations, read_pairs  # noqa: E402
-from train.encoding import EncodingReport, encode_conversations, encode_pairs, served_otherwise  # noqa: E402
+from train.encoding import EncodingReport, encode_pairs, served_otherwise  # noqa: E402
 from train.log import LossLog, Progress, plot_loss  # noqa: E402
 from train.run_folder import is_finished, last_checkpoint, open_run, write_card  # noqa: E402
-from train.token_cache import cache_file, load, store  # noqa: E402
+from train.token_cache import encode_conversations  # noqa: E402
 from train.trainers import SftTrainer  # noqa: E402
 
 
@@ -96,12 +96,9 @@ def encode(
     if pairs:
         target = min(data_args.max_target_len, longest - data_args.max_prompt_len)
         return encode_pairs(records, tokenizer, template, data_args.max_prompt_len, target)
-    path = cache_file(records, tokenizer, template, longest, data_args.train_on_prompt)
-    if not data_args.overwrite_cache and (found := load(path, records)):
-        return found
-    made = encode_conversations(records, tokenizer, template, longest, data_args.train_on_prompt)
-    store(path, records, *made)
-    return made
+    return encode_conversations(
+        records, tokenizer, template, longest, data_args.train_on_prompt, data_args.overwrite_cache
+    )
 
 
 def show_progress(trainer: Trainer) -> None:

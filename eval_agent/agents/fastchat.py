@@ -8,8 +8,8 @@ from fastchat.constants import ErrorCode
 
 from eval_agent.agents import stock_worker
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
+from eval_agent.agents.chat_templates import get_template
 from eval_agent.errors import InputError
-from train.chat_templates import get_template
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5, 600
 

@@ -13,7 +13,7 @@ from openai import APIConnectionError, APIStatusError, NotFoundError, OpenAI, Op
 
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
 from eval_agent.errors import InputError
-from train.chat_templates import get_template
+from eval_agent.agents.chat_templates import get_template
 
 
 class OpenAIAgent(LMAgent):

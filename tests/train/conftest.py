@@ -1,17 +1,8 @@
-"""Tokenizers of the backbones' kinds; each test trains in the precision that it asks for."""
+"""Each test trains in the precision that it asks for, and leaves no cache behind."""
 
 import os
 
 import pytest
-from transformers import PreTrainedTokenizerFast
-
-from tests.train.family_tokenizers import make_family_tokenizers
-
-
-@pytest.fixture(scope="session")
-def family_tokenizers() -> dict[str, PreTrainedTokenizerFast]:
-    """Tokenizer by template name."""
-    return make_family_tokenizers()
 
 
 @pytest.fixture(autouse=True)

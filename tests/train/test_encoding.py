@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from eval_agent.agents.chat_templates import TEMPLATES, get_template
 from eval_agent.errors import InputError
-from train.chat_templates import TEMPLATES, get_template
+from train import token_cache
 from train.data import Conversation
-from train.encoding import IGNORE, encode_conversations, served_otherwise
-from train.token_cache import cache_file, load, store
+from train.encoding import IGNORE, served_otherwise
+from train.token_cache import encode_conversations
 
 FAMILIES = sorted(TEMPLATES)
 REPLIES = ["OK", "Thought: é, I need a mug.\nAction: go to cabinet 3", "Action: take mug 1"]
@@ -141,32 +142,46 @@ def test_a_token_across_the_start_of_a_reply_is_refused_by_name(family_tokenizer
         )
 
 
-def test_the_cache_gives_back_what_was_tokenised_and_nothing_else(tmp_path, monkeypatch, family_tokenizers):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    tokenizer, template = family_tokenizers["gemma"], get_template("gemma")
-    texts = [
-        conversation(),
-        conversation(["OK"], ["A" * 99], "file: record 1"),
-        conversation(where="file: record 2"),
-    ]
-    made = encode_conversations(texts, tokenizer, template, 90)
-    path = cache_file(texts, tokenizer, template, 90, False)
-    assert load(path, texts) is None
-    store(path, texts, *made)
-    examples, report = load(path, texts)
-    assert report == made[1] and len(examples) == 2
-    for ours, theirs in zip(examples, made[0], strict=True):
-        assert ours["where"] == theirs["where"]
-        for name in ("input_ids", "labels"):
-            assert ours[name].tolist() == theirs[name].tolist() and ours[name].dtype == theirs[name].dtype
+TEXTS = [conversation(), conversation(["OK"], ["A" * 99], "file: record 1"), conversation(where="file: record 2")]
 
-    others = [
-        cache_file(texts[:2], tokenizer, template, 90, False),
-        cache_file(texts, family_tokenizers["llama3"], template, 90, False),
-        cache_file(texts, tokenizer, get_template("llama3"), 90, False),
-        cache_file(texts, tokenizer, template, 91, False),
-        cache_file(texts, tokenizer, template, 90, True),
+
+def test_the_cache_gives_back_what_was_tokenised(tmp_path, family_tokenizers, monkeypatch):
+    tokenizer, template = family_tokenizers["gemma"], get_template("gemma")
+    made, report = encode_conversations(TEXTS, tokenizer, template, 90)
+    monkeypatch.setattr(token_cache, "encode_batch", None)  # nothing is tokenised any more
+    again, same = encode_conversations(TEXTS, tokenizer, template, 90)
+    assert same == report and (report.conversations, report.skipped) == (2, 1)
+    assert [example["where"] for example in again] == ["file: record 0", "file: record 2"]
+    for ours, theirs in zip(again, made, strict=True):
+        for name in ("input_ids", "labels"):
+            assert ours[name].tolist() == theirs[name].tolist() and ours[name].dtype == theirs[name].dtype == "int32"
+
+
+def test_other_texts_tokenizers_or_settings_are_tokenised_anew(tmp_path, family_tokenizers):
+    def files():
+        return len(list((tmp_path / "cache" / "wkm" / "tokenized").glob("*.arrow")))
+
+    tokenizer, template = family_tokenizers["gemma"], get_template("gemma")
+    calls = [
+        (TEXTS, tokenizer, template, 200, False), (TEXTS[:2], tokenizer, template, 200, False),
+        (TEXTS, family_tokenizers["llama3"], template, 200, False), (TEXTS, tokenizer, get_template("llama3"), 200, False),
+        (TEXTS, tokenizer, template, 201, False), (TEXTS, tokenizer, template, 200, True),
     ]
-    assert len({path, *others}) == 6
-    path.write_bytes(path.read_bytes()[:200])  # cut off
-    assert load(path, texts) is None
+    for number, call in enumerate(calls, 1):
+        encode_conversations(*call)
+        encode_conversations(*call)
+        assert files() == number
+
+
+def test_a_broken_cache_is_made_anew_and_one_that_cannot_be_had_is_done_without(
+    tmp_path, family_tokenizers, monkeypatch, capsys
+):
+    call = (TEXTS, family_tokenizers["gemma"], get_template("gemma"), 90)
+    _, report = encode_conversations(*call)
+    file, = (tmp_path / "cache" / "wkm" / "tokenized").glob("*.arrow")
+    file.write_bytes(b"not a table")
+    assert encode_conversations(*call)[1] == report
+    assert f"{file}: a broken cache file, made anew" in capsys.readouterr().err
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    assert encode_conversations(*call)[1] == report
+    assert "tokenised data cannot be kept there" in capsys.readouterr().err

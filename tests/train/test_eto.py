@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from eval_agent.agents.chat_templates import get_template
 from eval_agent.errors import InputError
 from tests.train.test_train_bash import flags, losses, refused, same_weights, train
-from train.chat_templates import get_template
 from train.data import read_pairs
 from train.encoding import encode_pairs, pad_pairs
 

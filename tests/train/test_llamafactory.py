@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from train.chat_templates import get_template
+from eval_agent.agents.chat_templates import get_template
 from train.data import read_conversations
-from train.encoding import IGNORE, encode_conversations
+from train.encoding import IGNORE
+from train.token_cache import encode_conversations
 
 FOLDER = Path(__file__).resolve().parent / "fixtures" / "llamafactory"
 CASES = sorted(path.parent.name for path in FOLDER.glob("*/case.json"))

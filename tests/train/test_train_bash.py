@@ -18,11 +18,12 @@ from safetensors.torch import load_file
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from eval_agent.agents.chat_templates import get_template
 from tests.conftest import ROOT
 from tests.train.test_arguments import seed_flags
-from train.chat_templates import get_template
 from train.data import read_conversations
-from train.encoding import IGNORE, encode_conversations
+from train.encoding import IGNORE
+from train.token_cache import encode_conversations
 from train.train_bash import main
 
 TURNS = [

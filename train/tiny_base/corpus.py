@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from eval_agent.trajectories.format import OBSERVATION
-from train.chat_templates import get_template
+from eval_agent.agents.chat_templates import get_template
 
 _TEMPLATE = get_template("mistral_v02")
 _WORLD_MODEL = 0.35  # share of world model dialogues

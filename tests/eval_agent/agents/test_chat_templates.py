@@ -4,7 +4,7 @@ import pytest
 from fastchat.conversation import get_conv_template
 
 from eval_agent.errors import InputError
-from train.chat_templates import get_template
+from eval_agent.agents.chat_templates import get_template
 
 MESSAGES = [
     {"role": "user", "content": "Find a mug."},
