@@ -45,19 +45,19 @@ def load_model_config(name: str, folder: str | Path) -> dict:
     """The model config ``name`` (see :func:`find_config`). Raises InputError where a field is missing."""
     path = find_config(name, folder)
     config = _object(read_json(path), str(path))
-    _check(config, _MODEL_FIELDS, path)
+    _check({"recipe": None, **config}, _MODEL_FIELDS, path)
     return config
 
 
-def load_paper_settings(name: str, folder: str | Path) -> dict:
-    """The object "paper" of the model config ``name``: backbone, adapters, tasks and repetitions of its tables.
+def load_paper_config(name: str, folder: str | Path) -> dict:
+    """The model config ``name`` with its recipe and the object "paper": backbone, tasks, repetitions of its tables.
 
-    Raises InputError where it or one of its fields is missing.
+    Raises InputError where one of their fields is missing.
     """
     path = find_config(name, folder)
     config = _object(read_json(path), str(path))
     _check(config, _PAPER_FIELDS, path)
-    return config["paper"]
+    return config
 
 
 def find_config(name: str, folder: str | Path) -> Path:
@@ -178,12 +178,12 @@ _TASK_FIELDS: dict[str, Check] = {
     "state_base.encoder": _text,
     "state_base.encoder_model": _text_or_null,
 }
-_MODEL_FIELDS: dict[str, Check] = {"agent_class": _text, "config": _mapping}
+_MODEL_FIELDS: dict[str, Check] = {"agent_class": _text, "config": _mapping, "recipe": _text_or_null}
 _PAPER_FIELDS: dict[str, Check] = {
+    "recipe": _text,
     "paper": _mapping,
     "paper.backbone": _text,
     "paper.base_model": _text,
-    "paper.recipe": _text,
     "paper.out": _text,
     "paper.tasks": _mapping,
     "paper.splits": _splits,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from eval_agent.config import load_paper_settings, load_task_config
+from eval_agent.config import load_paper_config, load_task_config
 from eval_agent.errors import InputError
 from eval_agent.methods import Method, apply_overrides, load_method
 from eval_agent.report.published import Experiment, Row, split_column
@@ -54,11 +54,13 @@ class PaperModel:
     """A model config of configs/model with the object "paper": what its tables are made with."""
 
     name: str
-    settings: dict
+    recipe: str  # that its adapters are trained with
+    settings: dict  # "paper"
 
     @classmethod
     def load(cls, name: str) -> "PaperModel":
-        model = cls(name, load_paper_settings(name, MODELS))
+        config = load_paper_config(name, MODELS)
+        model = cls(name, config["recipe"], config["paper"])
         for task in model.tasks:
             model.exp_config(task)
         return model

@@ -11,7 +11,7 @@ case "$TASK" in
     *) demo_base=data/tiny-mistral demo_out=outputs/quickstart ;;
 esac
 EXP_CONFIG=${EXP_CONFIG:-${TASK}_demo}                       # configs/task/*.json: games, planner, state base
-AGENT_CONFIG=${AGENT_CONFIG:-fastchat}                       # configs/model/*.json: controller, chat template
+AGENT_CONFIG=${AGENT_CONFIG:-fastchat}                       # configs/model/*.json: where models are served
 BASE_MODEL=${BASE_MODEL:-$demo_base}                         # folder or hub name of the backbone
 RECIPE=${RECIPE:-configs/train/tiny_lora_sft.json}           # LoRA and optimiser values
 ACCELERATE=${ACCELERATE:-configs/accelerate/single_config.yaml}

@@ -15,7 +15,8 @@ _AGENTS = {"FastChatAgent": FastChatAgent, "OpenAIAgent": OpenAIAgent}
 def load_agent(agent_config: dict, model_name: str | None, seed: int | None = None) -> LMAgent:
     """The agent of a model configuration; ``model_name`` goes before the configuration's own. It samples by ``seed``.
 
-    Raises InputError for an unknown class, template or field, and where no model name is given.
+    Raises InputError for an unknown class or field, a recipe without a chat format, and where no model name is
+    given.
     """
     agent_class = agent_config.get("agent_class")
     if agent_class not in _AGENTS:
@@ -25,6 +26,6 @@ def load_agent(agent_config: dict, model_name: str | None, seed: int | None = No
     if not config["model_name"]:
         raise InputError('no model name: give one on the command line or as config field "model_name"')
     try:
-        return _AGENTS[agent_class](**config, seed=seed)
+        return _AGENTS[agent_class](**config, recipe=agent_config.get("recipe"), seed=seed)
     except TypeError as error:
         raise InputError(f'{agent_class}: field "config": {error}') from None

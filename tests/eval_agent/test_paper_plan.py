@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from eval_agent.agents.chat_format import format_of_recipe
 from eval_agent.errors import InputError
 from eval_agent.methods import load_method
 from eval_agent.paper_plan import PaperModel, Plan, describe
@@ -130,9 +131,8 @@ def test_what_a_person_has_to_mend_is_named(laboratory):
 def test_the_model_configs_name_recipes_and_task_configs_that_exist(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     model = PaperModel.load(name)
-    recipe = json.loads((ROOT / model.settings["recipe"]).read_text())
-    config = json.loads((ROOT / "configs" / "model" / f"{name}.json").read_text())
-    assert recipe["template"] == config["config"]["template"]
+    recipe = json.loads((ROOT / model.recipe).read_text())
+    assert recipe["template"] == format_of_recipe(model.recipe).template
     assert recipe["model_name_or_path"] == model.base_model("alfworld")
     assert all(
         (ROOT / "configs" / "task" / f"{model.exp_config(task)}.json").is_file() for task in model.tasks

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from eval_agent.agents.chat_format import format_of_run
 from eval_agent.agents.chat_templates import get_template
 from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
@@ -257,6 +258,7 @@ def test_a_merged_model_answers_like_the_base_with_its_adapter(
             merged = AutoModelForCausalLM.from_pretrained(tmp_path / folder)
             torch.testing.assert_close(merged(ids).logits, adapted, rtol=1e-4, atol=1e-4)
             assert AutoTokenizer.from_pretrained(tmp_path / folder)("Go.").input_ids
+            assert format_of_run(tmp_path / folder).template == format_of_run(tmp_path / "out").template == "mistral"
     assert "no adapter_config.json" in refused(
         monkeypatch, capsys, ["--adapter_name_or_path", str(data_dir), "--export_dir", str(tmp_path / "x")]
     )
