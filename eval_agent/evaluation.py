@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from eval_agent.agents import CandidateScore, ModelError, load_agent
+from eval_agent.agents.chat_format import format_of_recipe
 from eval_agent.config import Method, ModelConfig, PlannerSection, TaskConfig, read_instruction
 from eval_agent.envs import ProcessEnv
 from eval_agent.envs.worker import run_in_envs
@@ -179,9 +180,14 @@ def _summary(tasks: list[Task], episodes: list[dict], settings: dict) -> dict:
 
 
 def _that_matters(model_config: ModelConfig) -> dict:
-    """A model config without what does not change an episode: the address, and what only reports read."""
+    """A model config without what does not change an episode: the address, and what only reports read.
+
+    Of its recipe, if any, the chat format counts; without one a served model's is its own.
+    """
     places = (_ADDRESS, "api_base")
     config = {key: value for key, value in model_config.config.items() if key not in places}
+    if model_config.recipe:
+        config["template"] = format_of_recipe(model_config.recipe).template
     return {"agent_class": model_config.agent_class, "config": config}
 
 

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval_agent.agents.chat_format import recipe_file
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_json
 from eval_agent.paper_plan import UNIFIED, PaperModel, Plan, Run
@@ -32,7 +33,7 @@ class Stage:
 def stages(model: PaperModel) -> list[Stage]:
     """What the whole paper takes, in the order in which scripts/reproduce_paper.sh does it."""
     counts, rates = read_json(COUNTS), model.settings["rates"]
-    epochs = read_json(model.settings["recipe"])["num_train_epochs"]
+    epochs = read_json(recipe_file(model.recipe))["num_train_epochs"]
     found = [Stage("backbone (download)", 0.0, rates["base_gigabytes"], Path(model.settings["base_model"]).is_dir())]
     runs = list(dict.fromkeys(run for name in names() for run in Plan(Experiment.load(name), model).runs_of(None)))
     for task in model.tasks:

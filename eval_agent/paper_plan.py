@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from eval_agent.config import Method, apply_overrides, load_method, load_paper_settings, load_task_config
+from eval_agent.config import Method, apply_overrides, load_method, load_paper_config, load_task_config
 from eval_agent.errors import InputError
 from eval_agent.report.published import Experiment, Row, split_column
 from eval_agent.report.repeated import Played
-from eval_agent.results import digest, episode_names, read_episodes
+from eval_agent.results import episode_names, read_episodes
 from eval_agent.tasks import load_tasks
 
 TASKS, MODELS = "configs/task", "configs/model"
@@ -42,8 +42,8 @@ class Run:
         return f"{self.task}/{self.split} {self.exp_name}"
 
     def results(self) -> dict[str, dict]:
-        """ "meta" of every finished episode of the split, with the "digest" of what was said, by task id."""
-        metas = (episode["meta"] | {"digest": digest(episode)} for episode in read_episodes(self.folder))
+        """ "meta" of every finished episode of the split, by task id."""
+        metas = (episode["meta"] for episode in read_episodes(self.folder))
         wanted = set(self.games)
         return {meta["task_id"]: meta for meta in metas if meta["finished"] and meta["task_id"] in wanted}
 
@@ -53,11 +53,13 @@ class PaperModel:
     """A model config of configs/model with the object "paper": what its tables are made with."""
 
     name: str
-    settings: dict
+    recipe: str  # that its adapters are trained with
+    settings: dict  # "paper"
 
     @classmethod
     def load(cls, name: str) -> "PaperModel":
-        model = cls(name, load_paper_settings(name, MODELS))
+        config = load_paper_config(name, MODELS)
+        model = cls(name, config["recipe"], config["paper"])
         for task in model.tasks:
             model.exp_config(task)
         return model
@@ -155,10 +157,6 @@ class Plan:
     def gammas(self) -> dict[str, float]:
         """Each task's own gamma."""
         return {task: self._task_config(task)["planner"]["gamma"] for task in self.model.tasks}
-
-    def neighbours(self) -> dict[str, int]:
-        """Each task's own N."""
-        return {task: self._task_config(task)["planner"]["n_neighbours"] for task in self.model.tasks}
 
     def _why_not(self, column: str) -> str | None:
         task, split = split_column(column)

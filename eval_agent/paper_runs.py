@@ -57,7 +57,7 @@ def _environment(model: PaperModel, task: str) -> dict[str, str]:
         "OUT": str(model.out(task)),
         "EXP_CONFIG": model.exp_config(task),
         "BASE_MODEL": model.base_model(task),
-        "RECIPE": model.settings["recipe"],
+        "RECIPE": model.recipe,
         "AGENT_CONFIG": model.name,
     }
 

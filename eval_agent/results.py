@@ -13,6 +13,8 @@ from eval_agent.files import read_json
 RUN, SUMMARY = "run.json", "summary.json"
 _META = {"task_id": str, "task_type": str, "steps": int, "reward": (int, float), "finished": bool,
          "success": bool, "invalid_actions": int}
+# older model configs named the chat format; where no recipe does, the served model tells it, which needs a server
+_TEMPLATES = ("model_config.config.template", "world_model_config.config.template")
 
 
 def episode_path(folder: Path, task_id: str) -> Path:
@@ -91,7 +93,7 @@ def _differences(old: object, new: object, name: str = "") -> list[str]:
         keys = sorted(old.keys() | new.keys())
         prefix = f"{name}." if name else ""
         return [text for key in keys for text in _differences(old.get(key), new.get(key), prefix + key)]
-    if old == new:
+    if old == new or name in _TEMPLATES and new is None:
         return []
     return [f"{name}: {_short(old)} there, {_short(new)} now"]
 

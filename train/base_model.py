@@ -1,5 +1,6 @@
 """The base model, its tokenizer, and the LoRA adapter that is trained on it."""
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from transformers import (
     set_seed,
 )
 
+from eval_agent.agents.chat_format import run_settings_of
 from eval_agent.errors import InputError
 from train.arguments import ModelArguments, SftArguments, warn
 from train.packing import attention_for
@@ -86,6 +88,8 @@ def merge_adapter(adapter: str, export_dir: str) -> None:
     merged = _load_adapter(model, adapter).merge_and_unload()
     merged.save_pretrained(export_dir)
     load_tokenizer(base)[0].save_pretrained(export_dir)
+    if settings := run_settings_of(adapter):  # serving reads the chat format there
+        shutil.copy(settings, export_dir)
     print(f"Merged {adapter} into {base}: a model of its own in {export_dir}")
 
 

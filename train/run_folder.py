@@ -6,11 +6,11 @@ import shlex
 import shutil
 from pathlib import Path
 
+from eval_agent.agents.chat_format import RUN_SETTINGS as SETTINGS
 from eval_agent.errors import InputError
 from eval_agent.files import read_json, write_json, write_text
 
 FINISHED = "train_results.json"  # written last
-SETTINGS = "run_settings.json"  # written first
 _SEAL = "files.json"  # names and sizes of a checkpoint's files, written after all of them
 _OF_A_RUN = (FINISHED, SETTINGS, "all_results.json", "trainer_log.jsonl", "trainer_state.json")
 

@@ -3,6 +3,7 @@
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
 from eval_agent.agents.fastchat import FastChatAgent
 from eval_agent.agents.openai import OpenAIAgent
+from eval_agent.config import ModelConfig
 from eval_agent.errors import InputError
 
 __all__ = [
@@ -12,19 +13,17 @@ __all__ = [
 _AGENTS = {"FastChatAgent": FastChatAgent, "OpenAIAgent": OpenAIAgent}
 
 
-def load_agent(agent_config: dict, model_name: str | None, seed: int | None = None) -> LMAgent:
-    """The agent of a model configuration; ``model_name`` goes before the configuration's own. It samples by ``seed``.
+def load_agent(model_config: ModelConfig, model_name: str | None, seed: int | None = None) -> LMAgent:
+    """The agent of a model config; ``model_name`` goes before the config's own. It samples by ``seed``.
 
-    Raises InputError for an unknown class, template or field, and where no model name is given.
+    Raises InputError for an unknown field of "config", a recipe without a chat format, and where no model name is
+    given.
     """
-    agent_class = agent_config.get("agent_class")
-    if agent_class not in _AGENTS:
-        raise InputError(f'field "agent_class" is {agent_class!r}, expected one of {", ".join(_AGENTS)}')
-    config = dict(agent_config.get("config", {}))
-    config["model_name"] = model_name or config.get("model_name")
-    if not config["model_name"]:
+    name = model_name or model_config.config.get("model_name")
+    if not name:
         raise InputError('no model name: give one on the command line or as config field "model_name"')
+    config = {**model_config.config, "model_name": name}
     try:
-        return _AGENTS[agent_class](**config, seed=seed)
+        return _AGENTS[model_config.agent_class](**config, recipe=model_config.recipe, seed=seed)
     except TypeError as error:
-        raise InputError(f'{agent_class}: field "config": {error}') from None
+        raise InputError(f'{model_config.agent_class}: field "config": {error}') from None

@@ -73,6 +73,8 @@ _TEMPLATES = (
     ),
 )
 TEMPLATES = {template.name: template for template in _TEMPLATES}
+# FastChat's conversation templates that are the same text; 0.2.36 has "mistral" only, the others came later
+CONVERSATIONS = {"mistral": "mistral_v02", "gemma": "gemma", "llama-3": "llama3"}
 
 
 def get_template(name: str) -> ChatTemplate:

@@ -1,4 +1,4 @@
-"""A model behind FastChat's controller: prompts are rendered, workers are found, asked and asked again."""
+"""A model behind FastChat's controller: workers are found, asked how they chat, asked and asked again."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,8 @@ from fastchat.constants import ErrorCode
 
 from eval_agent.agents import stock_worker
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
-from eval_agent.agents.chat_templates import get_template
+from eval_agent.agents.chat_format import ChatFormat, agree, format_of_conversation, format_of_recipe
+from eval_agent.agents.chat_templates import ChatTemplate, get_template
 from eval_agent.errors import InputError
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5, 600
@@ -23,21 +24,24 @@ class FastChatAgent(LMAgent):
 
     Not for use by several threads at once. A worker of eval_agent.serve scores candidates in one call, a
     stock FastChat worker through ``echo`` and ``logprobs``, and samples without regard to ``seed``.
+
+    ``recipe`` (the path of a training recipe) names the chat format where the worker cannot tell it; where it
+    can, the two have to be the same.
     """
 
     def __init__(
-        self, model_name: str, controller_address: str, template: str, retry_seconds: float = 120,
+        self, model_name: str, controller_address: str, recipe: str | None = None, retry_seconds: float = 120,
         seed: int | None = None,
     ):
         self.model_name = model_name
         self.seed = seed
         self.controller = controller_address.rstrip("/")
-        self.template = get_template(template)
+        self._format: ChatFormat | None = format_of_recipe(recipe) if recipe is not None else None
         self._session = requests.Session()
         self._worker: str | None = None
         self._last_worker: str | None = None  # named in errors after it went away
         self._context_lengths: dict[str, int] = {}
-        self._stock: dict[str, bool] = {}  # worker address -> an unmodified FastChat worker
+        self._stock: dict[str, bool] = {}  # worker address, once met -> an unmodified FastChat worker
         self._retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_NotNow),
             wait=tenacity.wait_exponential(multiplier=0.25, max=15),
@@ -48,39 +52,59 @@ class FastChatAgent(LMAgent):
     def generate(
         self, messages: list[dict], *, stop: Sequence[str] = (), temperature: float, max_new_tokens: int
     ) -> str:
+        return self._retry(self._generate, messages, list(stop), temperature, max_new_tokens)
+
+    def score(self, messages: list[dict], candidates: Sequence[str]) -> list[CandidateScore]:
+        return self._retry(self._score, messages, list(candidates))
+
+    @property
+    def template(self) -> ChatTemplate:
+        """The served model's chat format.
+
+        Raises InputError where it is unknown, or another one than the recipe's or an earlier worker's; and
+        what ``generate`` raises where no worker answers.
+        """
+        self._meet_worker()
+        return get_template(self._format.template)
+
+    def _generate(self, messages, stop, temperature, max_new_tokens):
+        template = self.template
         request = {
-            "prompt": self.template.render(messages),
+            "prompt": template.render(messages),
             "temperature": temperature,
             "max_new_tokens": max_new_tokens,
-            "stop": [self.template.stop, *stop],
-            "stop_token_ids": list(self.template.stop_token_ids),
+            "stop": [template.stop, *stop],
+            "stop_token_ids": list(template.stop_token_ids),
             "echo": False,
         }
         if self.seed is not None and temperature > 0:
             request["seed"] = draw_seed(self.seed, request["prompt"])
         begun = messages[-1]["content"] if messages[-1]["role"] == "assistant" else ""
-        return self._retry(self._generate, request, begun)
-
-    def score(self, messages: list[dict], candidates: Sequence[str]) -> list[CandidateScore]:
-        return self._retry(self._score, self.template.render(messages), list(candidates))
-
-    def _generate(self, request, begun):
-        if begun and self._is_stock():
+        if begun and self._stock[self._find_worker()]:
             return stock_worker.continue_reply(self._ask_untruncated, request, begun, request["stop"])
         return self._ask_untruncated(request)["text"]
 
-    def _score(self, prompt, candidates):
-        if self._is_stock():
+    def _score(self, messages, candidates):
+        prompt = self.template.render(messages)
+        if self._stock[self._find_worker()]:
             return stock_worker.score(self._ask_untruncated, prompt, candidates)
         reply = self._ask("/worker_score_candidates", {"prompt": prompt, "candidates": candidates})
         return [CandidateScore(**score) for score in reply["scores"]]
 
-    def _is_stock(self) -> bool:
-        """Whether the worker lacks /worker_score_candidates; each is asked once, with nothing to score."""
+    def _meet_worker(self) -> None:
+        """Ask a worker that is new to us for its chat format; a stock one has no route for that."""
         worker = self._find_worker()
-        if worker not in self._stock:
-            self._stock[worker] = self._post_to_worker("/worker_score_candidates", {}).status_code == 404
-        return self._stock[worker]
+        if worker in self._stock:
+            return
+        response = self._post_to_worker("/worker_chat_format", {"model": self.model_name})
+        is_stock = response.status_code == 404
+        if is_stock:
+            told = format_of_conversation(self._ask("/worker_get_conv_template", {})["conv"]["name"])
+        else:
+            reply = self._read(worker, response)
+            told = ChatFormat(reply["template"], reply["source"])
+        self._format = agree(f"{self.model_name} at {worker}", told, self._format)
+        self._stock[worker] = is_stock
 
     def _ask_untruncated(self, request: dict) -> dict:
         """/worker_generate; ContextOverflow where a stock worker has silently cut the prompt's beginning."""
@@ -103,7 +127,9 @@ class FastChatAgent(LMAgent):
     def _ask(self, route: str, request: dict) -> dict:
         """POST to the worker. One that does not answer is given up: the next try asks the controller anew."""
         worker = self._find_worker()
-        response = self._post_to_worker(route, {"model": self.model_name, **request})
+        return self._read(worker, self._post_to_worker(route, {"model": self.model_name, **request}))
+
+    def _read(self, worker: str, response: requests.Response) -> dict:
         try:
             response.raise_for_status()
             reply = response.json()

@@ -12,14 +12,15 @@ import tenacity
 from openai import APIConnectionError, APIStatusError, NotFoundError, OpenAI, OpenAIError
 
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
-from eval_agent.errors import InputError
+from eval_agent.agents.chat_format import format_of_recipe
 from eval_agent.agents.chat_templates import get_template
+from eval_agent.errors import InputError
 
 
 class OpenAIAgent(LMAgent):
-    """One served model, asked with prompts in its own chat format (``template``), as FastChat's workers are.
+    """One served model, asked with prompts in the chat format of its training ``recipe``; servers do not tell it.
 
-    Without a template its chat endpoint is asked (GPT-style servers have no other): it writes whole replies,
+    Without a recipe its chat endpoint is asked (GPT-style servers have no other): it writes whole replies,
     but neither continues one nor scores, so it cannot be the agent of a method that plans.
 
     Limits of its scores: only the first token counts, and only the ``top_logprobs`` most probable tokens are
@@ -30,11 +31,11 @@ class OpenAIAgent(LMAgent):
     scores_whole_strings = False
 
     def __init__(
-        self, model_name: str, api_base: str, template: str | None, top_logprobs: int = 20,
+        self, model_name: str, api_base: str, recipe: str | None = None, top_logprobs: int = 20,
         timeout: float = 600, seed: int | None = None,
     ):
         self.model_name, self.api_base, self.seed = model_name, api_base, seed
-        self.template = get_template(template) if template is not None else None
+        self.template = get_template(format_of_recipe(recipe).template) if recipe is not None else None
         self.top_logprobs = top_logprobs
         key = os.environ.get("OPENAI_API_KEY", "EMPTY")
         self._client = OpenAI(base_url=api_base, api_key=key, max_retries=0, timeout=timeout)
@@ -82,7 +83,7 @@ class OpenAIAgent(LMAgent):
         if self.template is None:
             raise ModelError(
                 f"{self.model_name} at {self.api_base}: a chat endpoint gives no scores to plan with; name "
-                'the chat format of a completions endpoint in the model config\'s "template"'
+                'the recipe of a completions endpoint\'s model in the model config: "recipe"'
             )
         prompt = self.template.render(messages)
         return self._ask(self._client.completions, prompt=prompt, **request).choices[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from peft import PeftModel
 
+from eval_agent.agents.chat_format import ChatFormat, format_of_run
 from eval_agent.errors import InputError
 from eval_agent.files import read_json
 
@@ -21,13 +22,15 @@ class ServedModel:
     names: tuple[str, ...]
     base: str
     is_adapter: bool
+    chat_format: ChatFormat | None  # of the training run that wrote it, if one of ours did
 
 
 def plan_models(paths: list[str], names: list[list[str]] | None) -> list[ServedModel]:
     """Pair each path with its names (the folder's name by default) and find the base that all share.
 
     Raises InputError: paths and names that do not pair, a name given twice, a folder that holds neither a
-    model nor an adapter, an adapter whose base is missing, more than one base.
+    model nor an adapter, an adapter whose base is missing, a training run without a known chat format, more
+    than one base.
     """
     if not paths:
         raise InputError("no --model-path: give the folder of a model, or of a PEFT adapter")
@@ -93,14 +96,14 @@ def context_length(config) -> int:
 def _plan(path: str, names: tuple[str, ...]) -> ServedModel:
     folder = Path(path)
     if not folder.exists() and _may_be_hub_name(path):
-        return ServedModel(path, names, path, is_adapter=False)
+        return ServedModel(path, names, path, is_adapter=False, chat_format=None)
     if not folder.is_dir():
         raise InputError(f"--model-path {path}: no such folder")
     if not (folder / _ADAPTER_CONFIG).exists():
         if not (folder / "config.json").exists():
             raise InputError(f"--model-path {path}: holds neither config.json nor {_ADAPTER_CONFIG}")
-        return ServedModel(path, names, path, is_adapter=False)
-    return ServedModel(path, names, _base_of(folder), is_adapter=True)
+        return ServedModel(path, names, path, is_adapter=False, chat_format=format_of_run(folder))
+    return ServedModel(path, names, _base_of(folder), is_adapter=True, chat_format=format_of_run(folder))
 
 
 def _base_of(folder: Path) -> str:

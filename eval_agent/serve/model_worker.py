@@ -6,7 +6,7 @@
         --port 21020 --worker-address http://localhost:21020
 
 Flags, HTTP routes and the protocol with the controller are FastChat's; added are POST
-/worker_score_candidates, a request's "seed", --prefix-cache-mb and --answer-cache.
+/worker_score_candidates and /worker_chat_format, a request's "seed", --prefix-cache-mb and --answer-cache.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 
 # FastChat writes model_worker_*.log into the working folder otherwise; the same lines go to stderr anyway
@@ -29,6 +30,7 @@ import uvicorn
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from fastchat.constants import SERVER_ERROR_MSG, ErrorCode
+from fastchat.conversation import conv_templates
 from fastchat.model.model_adapter import add_model_args, load_model
 from fastchat.modules.awq import AWQConfig
 from fastchat.modules.gptq import GptqConfig
@@ -41,6 +43,7 @@ from fastchat.serve.base_model_worker import (
 from fastchat.serve.model_worker import ModelWorker, worker_id
 from fastchat.utils import str_to_torch_dtype
 
+from eval_agent.agents.chat_format import format_of_conversation
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.serve.caches import Answers, repeatable
 from eval_agent.serve.embedding import embed
@@ -69,6 +72,11 @@ class AdapterWorker(ModelWorker):
             args.limit_worker_concurrency,
             conv_template=args.conv_template,
         )
+        self.chat_formats = {
+            name: model.chat_format or format_of_conversation(self.conv.name)
+            for model in models
+            for name in model.names
+        }
         base, self.tokenizer = _load_base(args, models[0].base)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
@@ -103,6 +111,14 @@ class AdapterWorker(ModelWorker):
         """Answer /worker_score_candidates: {"model", "prompt", "candidates"} -> {"scores", "usage", ...}."""
         self.call_ct += 1
         return {"text": "", "error_code": 0, **_answer(self._score, params)}
+
+    def chat_format_gate(self, params: dict) -> dict:
+        """Answer /worker_chat_format: {"model"} -> {"template": name or null, "source": who says so, ...}."""
+        return {"text": "", "error_code": 0, **_answer(self._chat_format, params.get("model"))}
+
+    def _chat_format(self, model):
+        self.engine.adapter_of(model)
+        return asdict(self.chat_formats[model or next(iter(self.chat_formats))])
 
     def _score(self, params):
         def compute():
@@ -163,6 +179,14 @@ async def api_score_candidates(request: Request):
         release_worker_semaphore()
 
 
+@app.post("/worker_chat_format")
+async def api_chat_format(request: Request):
+    """The chat format of "model", as its training run or FastChat has it."""
+    from fastchat.serve.base_model_worker import worker
+
+    return worker.chat_format_gate(await request.json())
+
+
 async def _serve(config: uvicorn.Config, concurrency: int) -> None:
     # asyncio's own pool has four threads more than the machine has cores: too few for a batch
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="request")
@@ -191,7 +215,10 @@ def build_parser() -> argparse.ArgumentParser:
         type=lambda names: names.split(","),
         help="Comma separated names, once after each --model-path. Default: the folders' names.",
     )
-    parser.add_argument("--conv-template", help="Conversation prompt template.")
+    parser.add_argument(
+        "--conv-template",
+        help="FastChat's conversation template of models whose training run left no run_settings.json.",
+    )
     parser.add_argument("--embed-in-truncate", action="store_true")
     parser.add_argument(
         "--limit-worker-concurrency", type=int, default=32, help="Requests at once; they share model passes."
@@ -220,6 +247,9 @@ def _check_flags(args):
         os.environ["CUDA_VISIBLE_DEVICES"] = args.gpus
     if args.enable_exllama or args.enable_xft:
         raise InputError("--enable-exllama and --enable-xft need fastchat.serve.model_worker")
+    if args.conv_template and args.conv_template not in conv_templates:
+        known = ", ".join(sorted(conv_templates))
+        raise InputError(f"--conv-template {args.conv_template}: FastChat knows only {known}")
     if args.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda, but PyTorch finds no GPU here; use --device cpu")
     if args.ssl and not set(_SSL_VARIABLES) <= os.environ.keys():

@@ -11,10 +11,10 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from eval_agent.agents.chat_templates import get_template
 from eval_agent.config import load_task_config, read_instruction
 from eval_agent.serve.engine import Engine
 from eval_agent.serve.generation import PromptLookup, generate_stream
-from eval_agent.agents.chat_templates import get_template
 
 OBSERVATIONS = Path(__file__).with_name("observations.json")
 BASE, TEMPLATE = "data/tiny-mistral", get_template("mistral_v02")

@@ -37,6 +37,7 @@ from eval_agent.trajectories.format import ACTION
 from train.tiny_base.tokenizer import train_tokenizer
 
 OBSERVATIONS = Path(__file__).with_name("observations.json")
+RECIPE = "configs/train/mistral.json"  # its chat format: random weights have none of their own
 VOCABULARY = 32000
 SIZES = {
     "20m": dict(hidden_size=256, intermediate_size=896, num_hidden_layers=4, num_attention_heads=8,
@@ -173,7 +174,7 @@ class Ours:
         self.counts = [0, 0]
 
     def play(self, episode: dict) -> dict:
-        agent, world = (CountingAgent(name, self.controller, "mistral_v02") for name in (AGENT, WORLD))
+        agent, world = (CountingAgent(name, self.controller, RECIPE) for name in (AGENT, WORLD))
         config, planner = self.config, self.config.planner
         result = run_episode(
             ReplayEnv(episode), Task("recorded", "recorded"), "dev",
@@ -204,7 +205,7 @@ class Released:
     """The released code's calls to stock workers, for the steps of an episode that ours has played."""
 
     def __init__(self, controller: str):
-        self.agent, self.world = (FastChatAgent(f"stock_{name}", controller, "mistral_v02") for name in (AGENT, WORLD))
+        self.agent, self.world = (FastChatAgent(f"stock_{name}", controller, RECIPE) for name in (AGENT, WORLD))
 
     def ask(self, model: FastChatAgent, messages: list[dict], stop: list[str], limit: int, **more) -> str:
         request = {"prompt": model.template.render(messages), "temperature": 0.0, "max_new_tokens": limit,
@@ -262,8 +263,8 @@ def _messages(conversation: list[dict]) -> list[dict]:
 
 def growth(controller: str, episode: dict, lengths: list[int]) -> dict[int, float]:
     """Seconds of one more planned step's model calls for our worker after so many tokens of history."""
-    agent = CountingAgent(AGENT, controller, "mistral_v02")
-    world = CountingAgent(WORLD, controller, "mistral_v02")
+    agent = CountingAgent(AGENT, controller, RECIPE)
+    world = CountingAgent(WORLD, controller, RECIPE)
     seconds, messages = {}, []
     verbs = [f" {verb}" for verb in load_task_config("alfworld", "configs/task").planner.verbs]
     for length in lengths:

@@ -62,7 +62,6 @@ def laboratory(tmp_path, monkeypatch) -> Path:
         "backbone": "Toy",
         "published_backbone": "Mistral-7B",
         "base_model": "toy-base",
-        "recipe": "toy.json",
         "out": "out",
         "tasks": {
             "alfworld": "alfworld_toy",
@@ -81,7 +80,7 @@ def laboratory(tmp_path, monkeypatch) -> Path:
     }
     write_json(
         tmp_path / "configs" / "model" / "toy.json",
-        {"agent_class": "FastChatAgent", "config": {}, "paper": paper},
+        {"agent_class": "FastChatAgent", "config": {}, "recipe": str(tmp_path / "toy.json"), "paper": paper},
     )
     config = load_task_config("sciworld_toy", tmp_path / "configs" / "task")
     games = {split: {one.task_id: one.task_type for one in load_tasks(config, split)} for split in SPLITS}

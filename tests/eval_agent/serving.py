@@ -1,6 +1,7 @@
 """Real servers for tests: FastChat's controller and workers as processes on free ports."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 import transformers
+
+from eval_agent.files import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTROLLER, STOCK, WORKER = (
@@ -103,13 +106,24 @@ class Served:
         return self.stock.address
 
 
+def trained_with(template: str, adapters, tmp_path_factory) -> Path:
+    """A copy of agent_model as checkpoint-2 of a training run with this chat format."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_json(folder / "run_settings.json", {"template": template})
+    return shutil.copytree(adapters["agent_model"], folder / "checkpoint-2")
+
+
 @pytest.fixture(scope="session")
 def served(base_model, adapters, tmp_path_factory):
-    """agent_model, world_model and base from one worker, stock_agent (= agent_model) from a stock worker."""
+    """agent_model, world_model, base and gemma_agent from one worker, stock_agent from a stock worker.
+
+    stock_agent and gemma_agent are agent_model; gemma_agent lies in a training run's checkpoint-2 and claims to have
+    been trained in Gemma's chat format.
+    """
     servers = Servers(tmp_path_factory.mktemp("logs"))
     try:
         controller = servers.start_controller()
-        paths = {**adapters, "base": base_model}
+        paths = {**adapters, "base": base_model, "gemma_agent": trained_with("gemma", adapters, tmp_path_factory)}
         flags = [flag for name in paths for flag in ("--model-path", str(paths[name]), "--model-names", name)]
         worker = servers.start(WORKER, *flags)
         adapter = str(adapters["agent_model"])

@@ -48,7 +48,7 @@ def run(tmp_path, demo_games, state_base, served):
     config["planner"]["verbs"] = ["go", "take", "put", "open"]
     config["state_base"]["path"] = str(state_base)
     write_json(tmp_path / "demo.json", config)
-    serving = {"controller_address": served.controller, "template": "mistral"}
+    serving = {"controller_address": served.controller}
     write_json(tmp_path / "served.json", {"agent_class": "FastChatAgent", "config": serving})
 
     def arguments(*extra):
@@ -330,7 +330,7 @@ def test_methods_without_a_planner_need_no_state_base(run, short_texts):
 def test_a_strong_agent_is_guided_over_a_chat_endpoint(run, short_texts, served, serve):
     strong = serve(lambda messages: f"Thought: {len(messages)}.\nAction: look\nObservation: none")
     write_json(run.path / "strong.json", {"agent_class": "OpenAIAgent", "config": {
-        "model_name": "tiny", "api_base": strong.address, "template": None}})
+        "model_name": "tiny", "api_base": strong.address}})
     models = ("--agent_config", str(run.path / "strong.json"), "--agent_model_name", "tiny")
     result = by_method(run, "weak_guide_strong", *models, "--world_config", str(run.path / "served.json"))
     task, knowledge = (turn["value"] for turn in result["world_model_conversations"][2:4])
@@ -388,6 +388,38 @@ def test_a_method_that_cannot_play_ends_early(run, capsys):
     config["agent"]["instruction"] = "eval_agent/prompt/instructions/webshop_agent.txt"
     write_json(run.path / "demo.json", config)
     assert "webshop_react.txt is missing" in message("--method", "react")
+
+
+def test_models_in_another_chat_format_than_the_recipe_s_are_refused_before_the_first_game(run, capsys):
+    config = {**read_json(run.path / "served.json"), "recipe": "configs/train/mistral.json"}
+    write_json(run.path / "served.json", config)
+    gemma = {"agent": ("--agent_model_name", "gemma_agent"), "world model": ("--world_model_name", "gemma_agent")}
+    for flags in gemma.values():
+        with pytest.raises(SystemExit) as ended:
+            run("--split", "train", *flags)
+        told = capsys.readouterr().err
+        assert ended.value.code == 2 and 'gemma_agent at http' in told and 'its chat format is "gemma"' in told
+        assert "/run_settings.json" in told and "configs/train/mistral.json" in told
+    assert not (run.path / "out").exists()
+    assert run("--split", "train", "--limit", "1") == 0
+    settings = read_json(run.folder("eval") / "train" / "run.json")
+    assert settings["model_config"]["config"] == {"template": "mistral_v02"}
+
+
+def test_a_run_from_when_model_configs_named_the_chat_format_is_continued(run, capsys):
+    assert run("--split", "train", "--limit", "1") == 0
+    folder = run.folder("eval") / "train"
+    settings = read_json(folder / "run.json")
+    settings["model_config"]["config"]["template"] = "mistral_v02"
+    write_json(folder / "run.json", settings)
+    before = stamps(folder)
+    assert run("--split", "train") == 0 and before.items() <= stamps(folder).items()
+    settings["model_config"]["config"]["template"] = "gemma"
+    write_json(folder / "run.json", settings)
+    write_json(run.path / "served.json", {**read_json(run.path / "served.json"), "recipe": "configs/train/mistral.json"})
+    with pytest.raises(SystemExit):
+        run("--split", "train")
+    assert "model_config.config.template: 'gemma' there, 'mistral_v02' now" in capsys.readouterr().err
 
 
 def test_without_a_method_an_agent_has_to_be_named(capsys):

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from eval_agent.agents.chat_format import format_of_recipe
 from eval_agent.config import load_method
 from eval_agent.errors import InputError
 from eval_agent.paper_plan import PaperModel, Plan, describe
 from eval_agent.report.published import Experiment
 from eval_agent.report.published import names as names_of_experiments
-from tests.eval_agent.sciworld_chain import ROOT, change_model, episode, write_json, write_run
+from tests.eval_agent.laboratory import ROOT, change_model, episode, write_json, write_run
 
 
 def plan_of(name, model="toy"):
@@ -130,9 +131,8 @@ def test_what_a_person_has_to_mend_is_named(laboratory):
 def test_the_model_configs_name_recipes_and_task_configs_that_exist(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     model = PaperModel.load(name)
-    recipe = json.loads((ROOT / model.settings["recipe"]).read_text())
-    config = json.loads((ROOT / "configs" / "model" / f"{name}.json").read_text())
-    assert recipe["template"] == config["config"]["template"]
+    recipe = json.loads((ROOT / model.recipe).read_text())
+    assert recipe["template"] == format_of_recipe(model.recipe).template
     assert recipe["model_name_or_path"] == model.base_model("alfworld")
     assert all(
         (ROOT / "configs" / "task" / f"{model.exp_config(task)}.json").is_file() for task in model.tasks

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from eval_agent.agents.chat_format import format_of_run
 from eval_agent.agents.chat_templates import get_template
 from tests.conftest import ROOT
 from tests.train.test_arguments import seed_flags
@@ -258,6 +259,7 @@ def test_a_merged_model_answers_like_the_base_with_its_adapter(
             merged = AutoModelForCausalLM.from_pretrained(tmp_path / folder)
             torch.testing.assert_close(merged(ids).logits, adapted, rtol=1e-4, atol=1e-4)
             assert AutoTokenizer.from_pretrained(tmp_path / folder)("Go.").input_ids
+            assert format_of_run(tmp_path / folder).template == format_of_run(tmp_path / "out").template == "mistral"
     assert "no adapter_config.json" in refused(
         monkeypatch, capsys, ["--adapter_name_or_path", str(data_dir), "--export_dir", str(tmp_path / "x")]
     )

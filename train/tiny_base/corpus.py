@@ -9,8 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from eval_agent.trajectories.format import OBSERVATION
 from eval_agent.agents.chat_templates import get_template
+from eval_agent.trajectories.format import OBSERVATION
 
 _TEMPLATE = get_template("mistral_v02")
 _WORLD_MODEL = 0.35  # share of world model dialogues

@@ -3,8 +3,8 @@
 import pytest
 from fastchat.conversation import get_conv_template
 
-from eval_agent.errors import InputError
 from eval_agent.agents.chat_templates import get_template
+from eval_agent.errors import InputError
 
 MESSAGES = [
     {"role": "user", "content": "Find a mug."},

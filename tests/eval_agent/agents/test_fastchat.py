@@ -2,13 +2,15 @@
 
 import threading
 import time
+from http.server import ThreadingHTTPServer
 
 import pytest
+from endpoint import JsonHandler
 
 from eval_agent.agents import ContextOverflow, FastChatAgent, ModelError, load_agent
 from eval_agent.agents.base import draw_seed
+from eval_agent.config import load_model_config
 from eval_agent.errors import InputError
-from eval_agent.files import read_json
 from tests.eval_agent.serving import ROOT, WORKER, free_port
 
 MESSAGES = [
@@ -20,9 +22,9 @@ OPENED = [*MESSAGES, {"role": "assistant", "content": "Thought: I need to find a
 VERBS = [" go", " go to cabinet 3", " take", " examine", " toggle", " put", "\nObservation"]
 
 
-def make_agent(served, model_name, seed=None, **config) -> FastChatAgent:
-    config = {"controller_address": served.controller, "template": "mistral", "retry_seconds": 20, **config}
-    return load_agent({"agent_class": "FastChatAgent", "config": config}, model_name, seed)
+def make_agent(served, model_name, seed=None, recipe=None, **config) -> FastChatAgent:
+    config = {"controller_address": served.controller, "retry_seconds": 20, **config}
+    return load_agent({"agent_class": "FastChatAgent", "config": config, "recipe": recipe}, model_name, seed)
 
 
 @pytest.fixture(scope="module")
@@ -105,17 +107,80 @@ def test_no_controller(served):
         agent.score(OPENED, VERBS)
 
 
+def test_the_chat_format_is_the_served_model_s(served, ours, stock):
+    """gemma_agent's training run tells; the others have FastChat's for a base called random-mistral."""
+    assert make_agent(served, "gemma_agent").template.name == "gemma"
+    assert make_agent(served, "gemma_agent", recipe="configs/train/gemma.json").template.name == "gemma"
+    for agent in (ours, stock, make_agent(served, "base")):
+        assert agent.template.name == "mistral_v02"
+
+
+def test_a_recipe_with_another_chat_format_is_refused(served):
+    agent = make_agent(served, "gemma_agent", recipe="configs/train/mistral.json")
+    with pytest.raises(InputError) as refused:
+        agent.generate(MESSAGES, temperature=0.0, max_new_tokens=4)
+    assert 'its chat format is "gemma"' in str(refused.value) and "run_settings.json" in str(refused.value)
+    assert '"mistral_v02" is expected' in str(refused.value) and "configs/train/mistral.json" in str(refused.value)
+    served.need_stock()
+    with pytest.raises(InputError, match='FastChat.s conversation template "mistral".*configs/train/llama3.json'):
+        make_agent(served, "stock_agent", recipe="configs/train/llama3.json").score(OPENED, VERBS)
+
+
+def test_a_format_that_nobody_knows_is_asked_for_before_anything_is_generated(served, adapters):
+    flags = ("--model-path", str(adapters["agent_model"]), "--model-names", "strange", "--conv-template", "one_shot")
+    worker = served.servers.start(WORKER, *flags)
+    worker.wait("/worker_get_status")
+    with pytest.raises(InputError, match='strange at .* nothing says its chat format .*"one_shot".* name the recipe'):
+        make_agent(served, "strange").generate(MESSAGES, temperature=0.0, max_new_tokens=4)
+    assert "/worker_generate" not in worker.log.read_text()
+    agent = make_agent(served, "strange", recipe="configs/train/gemma.json")
+    assert agent.generate(MESSAGES, temperature=0.0, max_new_tokens=4) == make_agent(served, "gemma_agent").generate(
+        MESSAGES, temperature=0.0, max_new_tokens=4
+    )
+    worker.process.kill()
+
+
+class ChangingWorker(JsonHandler):
+    """Controller and worker in one: each address that it gives out is another worker's, with the next format."""
+
+    formats = ["gemma", "gemma", "llama3"]
+    asked: list[str] = []
+
+    def do_POST(self):
+        self.read()
+        self.asked.append(self.path)
+        number = self.asked.count("/get_worker_address") - 1
+        address = f"http://127.0.0.1:{self.server.server_port}/{number}"
+        told = {"template": self.formats[min(number, 2)], "source": f"worker {number}"}
+        answers = {"get_worker_address": {"address": address}, "worker_chat_format": told}
+        route = self.path.rpartition("/")[2]
+        self.reply(200 if route in answers else 500, answers.get(route, {}))  # none of them ever generates
+
+
+def test_a_worker_that_takes_over_has_to_tell_the_same_format():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ChangingWorker)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    agent = FastChatAgent("changing", f"http://127.0.0.1:{server.server_port}")
+    with pytest.raises(InputError, match=r'"llama3" \(worker 2\), but "gemma" is expected \(worker 1\)'):
+        agent.generate(MESSAGES, temperature=0.0, max_new_tokens=4)
+    server.shutdown()
+    server.server_close()
+    asked = [path for path in ChangingWorker.asked if path.endswith("/worker_chat_format")]
+    assert asked == [f"/{number}/worker_chat_format" for number in range(3)]  # each worker once
+
+
 def test_configurations_load_and_bad_ones_say_what(served):
-    names = {"fastchat": "mistral_v02", "mistral": "mistral", "gemma": "gemma", "llama3": "llama3"}
-    for name, template in names.items():
-        config = read_json(ROOT / "configs" / "model" / f"{name}.json")
-        assert load_agent(config, "agent_model").template.name == template
+    for name in ("fastchat", "tiny", "mistral-7b", "gemma-7b", "llama3-8b"):
+        config = load_model_config(name, ROOT / "configs" / "model")
+        assert isinstance(load_agent(config, "agent_model"), FastChatAgent)
     with pytest.raises(InputError, match='"agent_class" is \'Nobody\''):
         load_agent({"agent_class": "Nobody"}, "agent_model")
     with pytest.raises(InputError, match="no model name"):
         load_agent(config, None)
-    with pytest.raises(InputError, match='unknown template "vicuna"'):
-        make_agent(served, "agent_model", template="vicuna")
+    with pytest.raises(InputError, match="nowhere.json: no such file"):
+        make_agent(served, "agent_model", recipe="configs/train/nowhere.json")
+    with pytest.raises(InputError, match="eto.json: field \"template\" is None, expected one of mistral_v02"):
+        make_agent(served, "agent_model", recipe="configs/train/eto.json")
     with pytest.raises(InputError, match="temprature"):
         make_agent(served, "agent_model", temprature=1)
 

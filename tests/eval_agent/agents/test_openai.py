@@ -16,6 +16,7 @@ from eval_agent.config import load_model_config
 from eval_agent.errors import InputError
 
 CONTEXT = 1024
+RECIPE = "configs/train/mistral.json"
 MESSAGES = [
     {"role": "user", "content": "Your task is to: put a clean mug in cabinet."},
     {"role": "assistant", "content": "Thought: I need to find a mug.\nAction:"},
@@ -65,8 +66,8 @@ def api_base(base_model):
 def test_text_and_scores_are_those_of_our_worker(api_base, served):
     verbs = [verb for verb in VERBS if len(Handler.tokenizer(verb, add_special_tokens=False).input_ids) == 1]
     assert len(verbs) > 1
-    theirs = OpenAIAgent("base", api_base, "mistral", top_logprobs=400)  # the whole vocabulary
-    ours = FastChatAgent("base", served.controller, "mistral")
+    theirs = OpenAIAgent("base", api_base, RECIPE, top_logprobs=400)  # the whole vocabulary
+    ours = FastChatAgent("base", served.controller)
     settings = {"stop": ["</s>"], "temperature": 0.0, "max_new_tokens": 6}
     assert theirs.generate(MESSAGES, **settings) == ours.generate(MESSAGES, **settings)
     for a, b in zip(theirs.score(MESSAGES, verbs), ours.score(MESSAGES, verbs)):
@@ -74,16 +75,16 @@ def test_text_and_scores_are_those_of_our_worker(api_base, served):
 
 
 def test_a_verb_that_is_not_among_the_most_probable_gets_the_least_of_them(api_base):
-    everything = OpenAIAgent("base", api_base, "mistral", top_logprobs=400).score(MESSAGES, VERBS)
-    few = OpenAIAgent("base", api_base, "mistral", top_logprobs=5).score(MESSAGES, VERBS)
+    everything = OpenAIAgent("base", api_base, RECIPE, top_logprobs=400).score(MESSAGES, VERBS)
+    few = OpenAIAgent("base", api_base, RECIPE, top_logprobs=5).score(MESSAGES, VERBS)
     assert any(a.first_token_logprob > b.first_token_logprob for a, b in zip(few, everything))
     unknown = [score for score, known in zip(few, everything) if score.first_token_logprob > known.first_token_logprob]
     assert len({score.first_token for score in unknown}) == 1  # they tie
 
 
 def test_the_server_gets_a_seed_for_each_prompt_that_it_samples_for(api_base):
-    agent = load_agent({"agent_class": "OpenAIAgent", "config": {"api_base": api_base, "template": "mistral"}},
-                       "base", seed=1)
+    config = {"agent_class": "OpenAIAgent", "recipe": RECIPE, "config": {"api_base": api_base}}
+    agent = load_agent(config, "base", seed=1)
     Handler.seeds.clear()
     for messages, temperature in ((MESSAGES, 0.5), (MESSAGES, 0.5), (MESSAGES[:1], 0.5), (MESSAGES, 0.0)):
         agent.generate(messages, temperature=temperature, max_new_tokens=1)
@@ -93,16 +94,16 @@ def test_the_server_gets_a_seed_for_each_prompt_that_it_samples_for(api_base):
 
 def test_what_goes_wrong_is_told(api_base):
     with pytest.raises(InputError, match='no model "bose" at http'):
-        OpenAIAgent("bose", api_base, "mistral").generate(MESSAGES, temperature=0.0, max_new_tokens=1)
+        OpenAIAgent("bose", api_base, RECIPE).generate(MESSAGES, temperature=0.0, max_new_tokens=1)
     with pytest.raises(ContextOverflow, match="maximum context length is 1024"):
-        OpenAIAgent("base", api_base, "mistral").generate(MESSAGES, temperature=0.0, max_new_tokens=2000)
+        OpenAIAgent("base", api_base, RECIPE).generate(MESSAGES, temperature=0.0, max_new_tokens=2000)
     with pytest.raises(ModelError, match="Connection refused"):
-        OpenAIAgent("base", "http://127.0.0.1:9/v1", "mistral").score(MESSAGES, VERBS)
+        OpenAIAgent("base", "http://127.0.0.1:9/v1", RECIPE).score(MESSAGES, VERBS)
 
 
 def test_a_chat_endpoint_writes_whole_replies(serve):
     endpoint = serve(lambda messages: "Action: look")
-    agent = OpenAIAgent("tiny", endpoint.address, template=None)
+    agent = OpenAIAgent("tiny", endpoint.address)
     assert agent.generate(MESSAGES[:1], stop=["\nObservation"], temperature=0.5, max_new_tokens=9) == "Action: look"
     request, = endpoint.requests
     assert request["messages"] == MESSAGES[:1] and request["stop"] == ["\nObservation"]
@@ -112,10 +113,10 @@ def test_a_chat_endpoint_writes_whole_replies(serve):
 
 
 def test_a_chat_endpoint_neither_continues_replies_nor_scores(serve):
-    agent = OpenAIAgent("tiny", serve(lambda messages: "x").address, template=None)
+    agent = OpenAIAgent("tiny", serve(lambda messages: "x").address)
     with pytest.raises(ModelError, match="cannot continue a reply"):
         agent.generate(MESSAGES, temperature=0.0, max_new_tokens=1)
-    with pytest.raises(ModelError, match='no scores to plan with.*"template"'):
+    with pytest.raises(ModelError, match='no scores to plan with.*"recipe"'):
         agent.score(MESSAGES, VERBS)
 
 
@@ -123,7 +124,7 @@ def test_a_chat_endpoint_s_full_context_is_told_from_other_errors(serve):
     long, broken = ((400, text) for text in ("maximum context length is 8192 tokens", "no such role"))
     for answer, error in ((long, ContextOverflow), (broken, ModelError)):
         with pytest.raises(error) as caught:
-            agent = OpenAIAgent("tiny", serve(lambda messages, answer=answer: answer).address, template=None)
+            agent = OpenAIAgent("tiny", serve(lambda messages, answer=answer: answer).address)
             agent.generate(MESSAGES[:1], temperature=0.0, max_new_tokens=1)
         assert caught.type is error
 
@@ -135,3 +136,4 @@ def test_the_shipped_chat_configuration_loads():
 def test_the_shipped_configuration_loads():
     agent = load_agent(load_model_config("openai", "configs/model"), "some-model")
     assert isinstance(agent, OpenAIAgent) and not agent.scores_whole_strings
+    assert agent.template.name == "mistral_v02"

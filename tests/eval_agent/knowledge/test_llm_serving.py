@@ -12,11 +12,11 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import world_knowledge_build
+from eval_agent.agents.chat_templates import get_template
 from eval_agent.files import read_json, write_json
 from eval_agent.knowledge.llm import PROMPTS, _told, fill
 from eval_agent.trajectories.format import ACTION, OBSERVATION, steps_of
 from tests.eval_agent.serving import ROOT, WORKER, Servers
-from eval_agent.agents.chat_templates import get_template
 
 BASE = ROOT / "data" / "tiny-mistral"
 TASK_ANSWER = "Task Knowledge: When you need a mug, you should look. The action workflows are: 1) go to the shelf"

@@ -36,18 +36,20 @@ def test_paths_pair_with_names_and_share_a_base(base_model, adapters):
     (["{lost_base}"], None, "no such folder: \"/gone\""),
     (["{prompt_tuning}"], None, '"peft_type" is "PROMPT_TUNING"'),
     (["{broken}"], None, "malformed JSON at line 1"),
+    (["{vicuna}"], None, "run_settings.json: field \"template\" is 'vicuna', expected one of mistral_v02"),
 ])
 def test_what_ends_early(adapters, base_model, tmp_path, paths, names, said):
     places = {"agent": adapters["agent_model"], "world": adapters["world_model"]}
-    for name in ("empty", "no_weights", "other_base", "lost_base", "prompt_tuning", "broken"):
+    for name in ("empty", "no_weights", "other_base", "lost_base", "prompt_tuning", "broken", "vicuna"):
         places[name] = tmp_path / name
         places[name].mkdir()
     (places["other_base"] / "config.json").write_text("{}")
-    for name in ("no_weights", "lost_base", "prompt_tuning", "broken"):
+    for name in ("no_weights", "lost_base", "prompt_tuning", "broken", "vicuna"):
         shutil.copytree(adapters["agent_model"], places[name], dirs_exist_ok=True)
     (places["no_weights"] / "adapter_model.safetensors").unlink()
     _change_config(places["lost_base"], base_model_name_or_path="/gone")
     _change_config(places["prompt_tuning"], peft_type="PROMPT_TUNING")
+    (places["vicuna"] / "run_settings.json").write_text('{"template": "vicuna"}')
     (places["broken"] / "adapter_config.json").write_text("{peft")
     with pytest.raises(InputError) as raised:
         plan_models([path.format(**places) for path in paths], names)

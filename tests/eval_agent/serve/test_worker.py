@@ -1,6 +1,7 @@
 """The worker over HTTP, beside plain forward passes, Hugging Face's generate and FastChat's own worker."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -29,6 +30,16 @@ def test_one_process_serves_all_names(served):
     address = requests.post(served.controller + "/get_worker_address", json={"model": "world_model"}).json()
     assert address["address"] == served.worker.address
     assert served.ask("/model_details", model="agent_model")["context_length"] == 1024
+
+
+def test_each_model_tells_its_chat_format_and_who_says_so(served):
+    told = served.ask("/worker_chat_format", model="gemma_agent")
+    assert told["template"] == "gemma" and told["source"].endswith("/run_settings.json")
+    for model in MODELS:  # without a training run's settings FastChat goes by the name random-mistral
+        told = served.ask("/worker_chat_format", model=model)
+        assert told["template"] == "mistral_v02" and 'FastChat\'s conversation template "mistral"' in told["source"]
+    assert served.ask("/worker_chat_format")["template"] == "mistral_v02"  # the first model's
+    assert served.ask("/worker_chat_format", model="nobody")["error_code"] == ErrorCode.INVALID_MODEL
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -197,11 +208,15 @@ def test_no_controller_ends_the_worker_with_a_message():
         wait_for_controller("http://127.0.0.1:9", seconds=0.2)
 
 
-def test_bad_flags_end_the_worker_with_a_message(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["model_worker", "--device", "cpu", "--model-path", "/nowhere/at/all"])
+@pytest.mark.parametrize("flags, said", [
+    (["--model-path", "/nowhere/at/all"], "/nowhere/at/all: no such folder"),
+    (["--conv-template", "mistrall"], "--conv-template mistrall: FastChat knows only .*, mistral, "),
+])
+def test_bad_flags_end_the_worker_with_a_message(flags, said, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["model_worker", "--device", "cpu", *flags])
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code == 2
+    assert ended.value.code == 2 and re.search(said, capsys.readouterr().err)
 
 
 def test_concurrent_requests_do_not_mix(served):
