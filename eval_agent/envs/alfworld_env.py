@@ -4,7 +4,7 @@ from eval_agent.envs import alfworld_expert, alfworld_text, textworld_engine
 from eval_agent.envs.alfworld_expert import expert_actions
 from eval_agent.envs.alfworld_text import in_grammar, observation_text, put_verb_of, task_text
 from eval_agent.envs.base import BaseEnv, StepResult
-from eval_agent.envs.textworld_engine import new_engine, read_game
+from eval_agent.envs.textworld_engine import new_engine, read_game, warn_without_cache
 from eval_agent.errors import InputError
 from eval_agent.tasks.alfworld import AlfWorldTask
 
@@ -17,6 +17,10 @@ class AlfWorldEnv(BaseEnv):
 
     packages = ("alfworld", "textworld", "fast_downward_textworld")
     modules = (alfworld_expert, alfworld_text, textworld_engine)
+
+    @classmethod
+    def check_requirements(cls) -> None:
+        warn_without_cache()
 
     def __init__(self):
         self._engine = new_engine()
