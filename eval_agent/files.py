@@ -53,18 +53,25 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write bytes beside ``path`` and rename, so that a reader never sees half a file."""
+    """Write bytes beside ``path`` and rename, so that a reader never sees half a file.
+
+    Raises OSError where that does not work (a full disk); what was written by then is removed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
 
 
 def cache_key(**parts: Any) -> str:
-    """The key of a value that was made from ``parts``: SHA-256 of their names and values as canonical JSON.
+    """The key of a value made from ``parts``: SHA-256 of their names and values as canonical JSON.
 
     Name everything that the value depends on: texts and settings as they are, files and source code by their
     :func:`file_digest`. Raises TypeError for what JSON does not have.
@@ -80,9 +87,9 @@ def file_digest(path: str | Path) -> str:
 class Journal:
     """An append-only cache in a JSON Lines file: ``{"key", "value"}``, the value any JSON but null.
 
-    Every value is in the file when ``add`` returns, so a killed run redoes nothing that it finished; a last line
-    that the kill cut short is dropped. With keys from :func:`cache_key`, entries made from other inputs are
-    never taken. Threads may share it.
+    Every value is in the file when ``add`` returns, so a killed run redoes nothing that it finished; a last
+    line that the kill cut short is dropped. With keys from :func:`cache_key`, entries made from other inputs
+    are never taken. Threads may share it.
     """
 
     def __init__(self, path: str | Path):

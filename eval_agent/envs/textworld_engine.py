@@ -1,34 +1,42 @@
 """TextWorld's PDDL engine for one ALFWorld game at a time, without the work that nobody asks for.
 
-What takes the time of a reset is Fast Downward's translation of the game, which TextWorld does four times (for
-``load`` and for ``reset``, each time for the state and once more, optimised, for a planner that is never asked),
-and parsing the game's grammar. Here both are done once for a game and kept on disk, about 40 kB in ``wkm/games``
-of ``$XDG_CACHE_HOME`` or ``~/.cache``. What takes the time of a step is parsing the same grammar strings again,
-and deep copies of values that never change. The replacements below give the same texts
+What takes the time of a reset is Fast Downward's translation of the game, which TextWorld does four times:
+for ``load`` and for ``reset``, each time for the state and once more, optimised, for a planner that is never
+asked. Here a game is translated once and kept on disk, some 40 kB of compressed JSON in ``wkm/games`` of
+``$XDG_CACHE_HOME`` or ``~/.cache``; and its grammar, which differs from other games' in the task's words, is
+parsed once in a process. What takes the time of a step is parsing the same grammar strings again, and deep
+copies of values that never change. The replacements below give the same texts
 (tests/eval_agent/envs/test_textworld_engine.py).
 """
 
 import copy
 import functools
-import hashlib
+import gzip
 import json
 import os
-import pickle
+import re
+import sys
+import tempfile
 import zlib
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import fast_downward
 import textworld
 from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
+from fast_downward.translate import pddl
 from textworld.envs import PddlEnv
 from textworld.envs.pddl import logic as pddl_logic
 from textworld.envs.pddl import textgen
 from textworld.logic import Rule
 
 from eval_agent.errors import InputError
-from eval_agent.files import write_bytes
+from eval_agent.files import cache_key, file_digest, write_bytes
+
+_TASK = re.compile(r'"task": \[\s*\{\s*"rhs": "([^"\\]*)"\s*\}\s*\]')  # in a grammar, no escapes in it
+Problem = pddl.Task | SimpleNamespace  # the namespace has of a Task what TextWorld reads of it
 
 
 def new_engine():
@@ -53,10 +61,20 @@ def read_game(game_file: str) -> dict:
     return game
 
 
+def warn_without_cache() -> None:
+    """One line on stderr where games cannot be kept on disk: they are played all the same, more slowly."""
+    folder = _cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        print(f"warning: {folder}: cannot be written ({error.strerror}), so each start of a game translates "
+              "it anew; set XDG_CACHE_HOME to a folder that can", file=sys.stderr)
+
+
 @functools.cache
 def _share_repeated_work() -> None:
     translate = functools.lru_cache(maxsize=1)(_kept_on_disk(fast_downward.pddl2sas))
-    parse_grammar = functools.lru_cache(maxsize=8)(_kept_on_disk(pddl_logic._parse_and_convert))
 
     def pddl2sas(domain, problem, verbose=False, optimize=False):
         return translate(domain, problem)
@@ -73,28 +91,89 @@ def _share_repeated_work() -> None:
     textgen._parse_and_convert = parse_and_convert
     textgen.copy_context = copy_context
     Rule.parse_conjunctive_query = functools.lru_cache(maxsize=4096)(Rule.parse_conjunctive_query)
-    pddl_logic._parse_and_convert = parse_grammar
+    pddl_logic._parse_and_convert = _shared_by_games(pddl_logic._parse_and_convert)
 
 
-def _kept_on_disk(function: Callable) -> Callable:
-    """``function`` of texts, each answer computed once and from then on read from the user's cache.
+def _shared_by_games(parse: Callable) -> Callable:
+    """``parse`` of grammars, where those that differ in the task's words only are parsed once."""
+    parse_once = functools.lru_cache(maxsize=8)(parse)
 
-    Raises InputError where the cache cannot be written.
-    """
-    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    made_by = f"{version('textworld')}_{version('fast_downward_textworld')}"
-    folder = user_cache / "wkm" / "games" / made_by / function.__name__
+    def parse_grammar(text: str, rule_name: str) -> tuple[dict, textgen.ContextSensitiveGrammar]:
+        task = _TASK.search(text)
+        if task is None:
+            return parse_once(text, rule_name=rule_name)
+        actions, others = parse_once(f"{text[:task.start(1)]}TASK{text[task.end(1):]}", rule_name=rule_name)
+        grammar = textgen.ContextSensitiveGrammar()
+        grammar.update(others)
+        words = textgen._parse_and_convert(task[1], rule_name="symbols")
+        grammar._rules["task"] = [textgen.ProductionRule("task", words, weight=1, condition="")]
+        return actions, grammar
 
-    @functools.wraps(function)
-    def read_or_compute(*texts, **options):
-        kept = folder / hashlib.sha256(json.dumps([texts, options]).encode()).hexdigest()
-        if not kept.exists():
-            packed = zlib.compress(pickle.dumps(function(*texts, **options)))
-            try:
-                write_bytes(kept, packed)
-            except OSError as error:
-                advice = "set XDG_CACHE_HOME to a folder that can"
-                raise InputError(f"{folder}: cannot be written ({error}): {advice}") from None
-        return pickle.loads(zlib.decompress(kept.read_bytes()))
+    return parse_grammar
 
-    return read_or_compute
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wkm" / "games"
+
+
+def _kept_on_disk(translate: Callable[[str, str], tuple[Problem, str]]) -> Callable:
+    """``translate`` with each answer kept in the user's cache, if that can be written."""
+    folder = _cache_folder()
+    versions = [version("textworld"), version("fast_downward_textworld")]
+    source = file_digest(__file__)  # of the form in which it is kept
+
+    def read_or_translate(domain: str, problem: str) -> tuple[Problem, str]:
+        key = cache_key(domain=domain, problem=problem, versions=versions, source=source)
+        file = folder / f"{key}.json.gz"
+        try:
+            return _from_json(json.loads(gzip.decompress(file.read_bytes())))
+        except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError):
+            pass  # there is none, it is broken, or it is something else
+        kept = _to_json(*translate(domain, problem))
+        try:
+            write_bytes(file, gzip.compress(json.dumps(kept).encode(), compresslevel=6, mtime=0))
+        except OSError:
+            pass  # warn_without_cache has said so
+        return _from_json(kept)
+
+    return read_or_translate
+
+
+def _to_json(problem: Problem, sas: str) -> dict:
+    """The planner's text, and of the parsed problem what TextWorld's PddlState reads of it."""
+    return {
+        "sas": sas,
+        "types": [[type_.name, type_.supertype_names] for type_ in problem.types],
+        "objects": [_words(thing) for thing in problem.objects],
+        "actions": [[action.name, [_words(own) for own in action.parameters]] for action in problem.actions],
+        "init": [_words(fact) for fact in problem.init],
+    }
+
+
+def _from_json(kept: dict) -> tuple[Problem, str]:
+    """What :func:`_to_json` was made of. Raises ValueError, TypeError or KeyError for anything else."""
+    problem = SimpleNamespace(
+        types=[SimpleNamespace(name=name, supertype_names=above) for name, above in kept["types"]],
+        objects=[pddl.TypedObject(*words) for words in kept["objects"]],
+        actions=[
+            SimpleNamespace(name=name, parameters=[pddl.TypedObject(*words) for words in parameters])
+            for name, parameters in kept["actions"]
+        ],
+        init=[_fact(*words) for words in kept["init"]],
+    )
+    return problem, kept["sas"]
+
+
+def _words(part: pddl.TypedObject | pddl.Atom | pddl.Assign) -> list:
+    """[name, type] of an object or parameter, [predicate, arguments], or [function, arguments, number]."""
+    if isinstance(part, pddl.TypedObject):
+        return [part.name, part.type_name]
+    if isinstance(part, pddl.Atom):
+        return [part.predicate, part.args]
+    return [part.fluent.symbol, part.fluent.args, part.expression.value]
+
+
+def _fact(name: str, arguments: list[str], number: int | None = None) -> pddl.Atom | pddl.Assign:
+    if number is None:
+        return pddl.Atom(name, arguments)
+    return pddl.Assign(pddl.PrimitiveNumericExpression(name, arguments), pddl.NumericConstant(number))

@@ -3,8 +3,8 @@
     python -m eval_agent.trajectories.collect_expert --exp_config alfworld_demo --split train --output_path expert.json
 
 The actions come from the benchmark's own expert, or with --trajectories from a file of existing trajectories
-(bare ones too). Finished games are kept in a journal beside the output, so a killed run goes on where it was; a
-game is played anew where its files, its actions, its step limit or the benchmark have changed.
+(bare ones too). Finished games are kept in a journal beside the output, so a killed run goes on where it was.
+A game is played anew where its files, its actions, its step limit or the benchmark have changed.
 """
 
 import argparse

@@ -24,7 +24,7 @@ from profile_pass import profile_pass
 from tqdm import tqdm
 from transformers import MistralConfig, MistralForCausalLM
 
-from eval_agent.agents import FastChatAgent
+from eval_agent.agents.fastchat import FastChatAgent
 from eval_agent.agents.stock_worker import score as stock_scores
 from eval_agent.config import load_task_config, read_instruction
 from eval_agent.envs.base import BaseEnv, StepResult

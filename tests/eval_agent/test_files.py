@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from eval_agent.errors import InputError
-from eval_agent.files import Journal, cache_key, file_digest
+from eval_agent.files import Journal, cache_key, file_digest, write_json
 from eval_agent.tasks.sciworld import SciWorldTask
 
 PARTS = {"task": "alfworld", "temperature": 0.5, "actions": ["go to desk 1", "look"]}
@@ -13,7 +13,8 @@ KEY = cache_key(**PARTS)
 
 
 @pytest.mark.parametrize(
-    "other", [{"task": "sciworld"}, {"temperature": 0.0}, {"actions": None}, {"actions": ["go to desk 1"]}, {"more": 1}]
+    "other",
+    [{"task": "sciworld"}, {"temperature": 0.0}, {"actions": None}, {"actions": ["look"]}, {"more": 1}],
 )
 def test_any_other_part_is_another_key(other):
     assert cache_key(**PARTS | other) != KEY
@@ -38,6 +39,13 @@ def test_a_digest_is_of_what_a_file_holds_wherever_it_is(tmp_path):
     assert file_digest(first) == file_digest(str(second))
     second.write_bytes(b"mugs")
     assert file_digest(first) != file_digest(second)
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
+    (tmp_path / "out.json").mkdir()
+    with pytest.raises(OSError):
+        write_json(tmp_path / "out.json", [1])
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
 
 
 def test_entries_are_there_for_the_next_run(tmp_path):

@@ -26,7 +26,7 @@ def test_a_recipe_is_found_from_any_folder(recipe, template, tmp_path, monkeypat
 
 
 def test_a_recipe_without_a_known_format_is_named_with_its_field(tmp_path):
-    for name, content in {"none": {}, "list": [], "new": {"template": "vicuna"}}.items():
+    for name, content in {"none": {}, "new": {"template": "vicuna"}}.items():
         write_json(tmp_path / f"{name}.json", content)
         with pytest.raises(InputError, match=f'{name}.json: field "template" is .*, expected one of mistral_v02, '):
             format_of_recipe(str(tmp_path / f"{name}.json"))

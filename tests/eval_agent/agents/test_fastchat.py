@@ -7,9 +7,10 @@ from http.server import ThreadingHTTPServer
 import pytest
 from endpoint import JsonHandler
 
-from eval_agent.agents import ContextOverflow, FastChatAgent, ModelError, load_agent
+from eval_agent.agents import ContextOverflow, ModelError, load_agent
 from eval_agent.agents.base import draw_seed
-from eval_agent.config import load_model_config
+from eval_agent.agents.fastchat import FastChatAgent
+from eval_agent.config import ModelConfig, load_model_config
 from eval_agent.errors import InputError
 from tests.eval_agent.serving import ROOT, WORKER, free_port
 
@@ -24,7 +25,7 @@ VERBS = [" go", " go to cabinet 3", " take", " examine", " toggle", " put", "\nO
 
 def make_agent(served, model_name, seed=None, recipe=None, **config) -> FastChatAgent:
     config = {"controller_address": served.controller, "retry_seconds": 20, **config}
-    return load_agent({"agent_class": "FastChatAgent", "config": config, "recipe": recipe}, model_name, seed)
+    return load_agent(ModelConfig(agent_class="FastChatAgent", config=config, recipe=recipe), model_name, seed)
 
 
 @pytest.fixture(scope="module")
@@ -173,8 +174,6 @@ def test_configurations_load_and_bad_ones_say_what(served):
     for name in ("fastchat", "tiny", "mistral-7b", "gemma-7b", "llama3-8b"):
         config = load_model_config(name, ROOT / "configs" / "model")
         assert isinstance(load_agent(config, "agent_model"), FastChatAgent)
-    with pytest.raises(InputError, match='"agent_class" is \'Nobody\''):
-        load_agent({"agent_class": "Nobody"}, "agent_model")
     with pytest.raises(InputError, match="no model name"):
         load_agent(config, None)
     with pytest.raises(InputError, match="nowhere.json: no such file"):

@@ -11,8 +11,10 @@ import torch
 from endpoint import JsonHandler
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from eval_agent.agents import ContextOverflow, FastChatAgent, ModelError, OpenAIAgent, load_agent
-from eval_agent.config import load_model_config
+from eval_agent.agents import ContextOverflow, ModelError, load_agent
+from eval_agent.agents.fastchat import FastChatAgent
+from eval_agent.agents.openai import OpenAIAgent
+from eval_agent.config import ModelConfig, load_model_config
 from eval_agent.errors import InputError
 
 CONTEXT = 1024
@@ -83,7 +85,7 @@ def test_a_verb_that_is_not_among_the_most_probable_gets_the_least_of_them(api_b
 
 
 def test_the_server_gets_a_seed_for_each_prompt_that_it_samples_for(api_base):
-    config = {"agent_class": "OpenAIAgent", "recipe": RECIPE, "config": {"api_base": api_base}}
+    config = ModelConfig(agent_class="OpenAIAgent", recipe=RECIPE, config={"api_base": api_base})
     agent = load_agent(config, "base", seed=1)
     Handler.seeds.clear()
     for messages, temperature in ((MESSAGES, 0.5), (MESSAGES, 0.5), (MESSAGES[:1], 0.5), (MESSAGES, 0.0)):
