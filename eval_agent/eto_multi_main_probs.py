@@ -4,7 +4,7 @@
         --world_model_name world_model --exp_config alfworld --exp_name eval --split test
     python -m eval_agent.eto_multi_main_probs --method knowagent --exp_config alfworld --split test
 
-A method (configs/method/*.json) names the served models, what they are told and how the agent plans; names
+A method (configs/method/*.json) names the served models, what they read and how the agent plans; names
 and settings given here count more. Without --method it is "wkm" where a world model is named, else "sft".
 
 Episodes that have a result are kept, so a run that was stopped is continued by the same command. --part_num and
@@ -72,7 +72,7 @@ def find_method(args: argparse.Namespace) -> Method:
     method = load_method(args.method or ("sft" if args.world_model_name is None else "wkm"))
     if method.world_model is None and args.world_model_name is not None:
         raise InputError(f'method "{method.name}" has no world model: leave --world_model_name out')
-    # where a base lies may be told to any method: the same command then runs them all
+    # where a base lies may be given to any method: the same command then runs them all
     given = [flag for flag in _PLANNER_FLAGS if getattr(args, flag) is not None]
     if not method.plans and given and not (args.method and given == ["state_base"]):
         way = "give --world_model_name or --method"

@@ -3,7 +3,17 @@
 Everything in a decoder but attention works token by token, so a row may hold any number of conversations;
 in attention each is a call of its own over its own tokens, causal, which is exact and lets PyTorch take its
 fused kernels (FlashAttention's variable-length kernel where that package is installed). The vocabulary's
-logits, the largest tensor of a training step, are made for tokens that carry loss only.
+logits, the largest tensor of a training step, are made for tokens that carry loss only. Two conversations
+of 4 and 3 tokens, of which 2, 3 and 6 are learnt::
+
+    input_ids      [[ a  b  c  d  E  F  G ]]        mask    a b c d E F G
+    position_ids   [[ 0  1  2  3  0  1  2 ]]        a       1
+    lengths         [ 4,          3        ]        b       1 1
+    labels before     .  .  c  d  .  .  G           c       1 1 1
+    logits_to_keep  [ 1, 2, 5 ]                     d       1 1 1 1
+    labels          [ c, d, G ]                     E               1
+                                                    F               1 1
+                                                    G               1 1 1
 """
 
 import numpy as np

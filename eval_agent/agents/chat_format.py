@@ -54,24 +54,24 @@ def format_of_conversation(name: str) -> ChatFormat:
     return ChatFormat(CONVERSATIONS.get(name), f'FastChat\'s conversation template "{name}"')
 
 
-def agree(model: str, told: ChatFormat, expected: ChatFormat | None) -> ChatFormat:
+def agree(model: str, served: ChatFormat, expected: ChatFormat | None) -> ChatFormat:
     """The format of ``model`` from what its server tells and what else is known of it.
 
     Raises InputError where the two differ, naming both sources, and where the format stays unknown.
     """
-    if told.template is None and expected is None:
+    if served.template is None and expected is None:
         raise InputError(
-            f"{model}: nothing says its chat format ({told.source} is no help); name the recipe that it was "
+            f"{model}: nothing says its chat format ({served.source} is no help); name the recipe that it was "
             'trained with in the model config, such as "recipe": "configs/train/mistral.json"'
         )
-    if told.template is None:
+    if served.template is None:
         return expected
-    if expected is not None and told.template != expected.template:
+    if expected is not None and served.template != expected.template:
         raise InputError(
-            f'{model}: its chat format is "{told.template}" ({told.source}), but "{expected.template}" is '
+            f'{model}: its chat format is "{served.template}" ({served.source}), but "{expected.template}" is '
             f"expected ({expected.source}); serve a model of that format, or name the model's own recipe"
         )
-    return told
+    return served
 
 
 def _named(path: Path, content: object) -> ChatFormat:

@@ -99,11 +99,11 @@ class FastChatAgent(LMAgent):
         response = self._post_to_worker("/worker_chat_format", {"model": self.model_name})
         is_stock = response.status_code == 404
         if is_stock:
-            told = format_of_conversation(self._ask("/worker_get_conv_template", {})["conv"]["name"])
+            served = format_of_conversation(self._ask("/worker_get_conv_template", {})["conv"]["name"])
         else:
             reply = self._read(worker, response)
-            told = ChatFormat(reply["template"], reply["source"])
-        self._format = agree(f"{self.model_name} at {worker}", told, self._format)
+            served = ChatFormat(reply["template"], reply["source"])
+        self._format = agree(f"{self.model_name} at {worker}", served, self._format)
         self._stock[worker] = is_stock
 
     def _ask_untruncated(self, request: dict) -> dict:

@@ -120,7 +120,7 @@ def reason(error: OpenAIError) -> str:
 
 
 def full_context(error: OpenAIError) -> tuple[int, int | None] | None:
-    """(context length, the prompt's tokens if told) where the prompt was too long, else None."""
+    """(context length, the prompt's tokens where it says them) where the prompt was too long, else None."""
     context, used = _CONTEXT.search(str(error)), _PROMPT_TOKENS.search(str(error))
     if not context:
         return None

@@ -77,7 +77,7 @@ class LLMSynthesizer:
 
     def task_knowledge(self, chosen: list[Step], rejected: list[Step]) -> str:
         """kappa ~ pi(. | prompt, u, tau_w, tau_l). Raises NoKnowledge; InputError if the endpoint fails."""
-        runs = {"chosen": _told(chosen), "rejected": _told(rejected) if rejected else [NO_BEGINNER]}
+        runs = {"chosen": _as_lines(chosen), "rejected": _as_lines(rejected) if rejected else [NO_BEGINNER]}
         return self._ask("task_knowledge", chosen[0].observation, runs)
 
     def state_knowledge(self, task: str, history: list[tuple[str, str]]) -> str:
@@ -236,7 +236,7 @@ def _too_long(context: int, prompt_tokens: int | None, gen: str) -> Exception:
     return _TooLong(min(share, 0.95))
 
 
-def _told(steps: list[Step]) -> list[str]:
+def _as_lines(steps: list[Step]) -> list[str]:
     """A trajectory as lines of prompt text: replies and observations, without the task that begins it."""
     turns = []
     for step in steps:

@@ -18,7 +18,7 @@ from eval_agent.knowledge.encoders import Encoder
 from eval_agent.trajectories.format import action_verb, expert_of, known_steps, one_line
 
 FIRST_PRE_ACTION = "look"
-RULES = ("verb", "exact")
+PRE_ACTION_RULES = ("verb", "exact")
 _FIELDS = ("pre_action", "state", "action")
 _META = "meta.json"
 _REBUILD = "build it with state_base_build.py"
@@ -108,8 +108,8 @@ class StateBase:
 
         Raises InputError where the cache is not whole, or was built with another encoder or triplets file.
         """
-        if rule not in RULES:
-            raise InputError(f'unknown pre_action_rule "{rule}", expected one of {", ".join(RULES)}')
+        if rule not in PRE_ACTION_RULES:
+            raise InputError(f'unknown pre_action_rule "{rule}", expected one of {", ".join(PRE_ACTION_RULES)}')
         cache = Path(cache)
         meta = _read_meta(cache)
         if meta["encoder"] != encoder.identity:

@@ -10,11 +10,12 @@ from tqdm import tqdm
 
 from eval_agent.errors import InputError
 from eval_agent.files import Journal, cache_key
+from eval_agent.rules import BENCHMARKS
 from eval_agent.trajectories.format import Step, checked_steps, pair_member, turn_index
 
 TASKS = ("alfworld", "sciworld", "webshop")
 GENS = ("task_knowledge", "state_knowledge")
-RULES = "rules"
+BY_RULE = "rules"  # the model name of the offline stand-in
 # so many records in a row without knowledge: it is not the records
 MOST_FAILURES_IN_A_ROW = 50
 
@@ -65,13 +66,10 @@ def load_synthesizer(
     """
     if task not in TASKS:
         raise InputError(f'unknown task "{task}", expected one of {", ".join(TASKS)}')
-    if model_name == RULES:
-        from eval_agent.rules import alfworld, sciworld
-
-        known = {"alfworld": alfworld, "sciworld": sciworld}
-        if task not in known:
-            raise InputError(f'--model_name rules knows {" and ".join(known)}; for "{task}" name a served model')
-        return known[task]
+    if model_name == BY_RULE:
+        if task not in BENCHMARKS:
+            raise InputError(f'--model_name rules knows {" and ".join(BENCHMARKS)}; for "{task}" name a served model')
+        return BENCHMARKS[task]
     from eval_agent.knowledge.llm import LLMSynthesizer
 
     return LLMSynthesizer(task, model_name, api_base, temperature, max_attempts, timeout)

@@ -2,7 +2,15 @@
 
 Everything in a decoder but attention works token by token, so dialogues of different lengths, and under
 different adapters, share one pass over the weights; in attention each sees its own key-value states only, where
-they lie. Nothing is padded or copied.
+they lie. Nothing is padded or copied. A dialogue under adapter A that reads two new tokens after three known ones,
+and one under B that decodes its fifth token::
+
+    input_ids       [[ d  e  V ]]                   attention    a b c d e   R S T U V
+    position_ids    [[ 3  4  4 ]]                   d            1 1 1 1
+    spans            [(0, 2), (2, 3)]               e            1 1 1 1 1
+    adapters          A  A  B                       V                        1 1 1 1 1
+    KV caches        call 0: a b c | d e            rows [1, 2]: logits of e and of V
+                     call 1: R S T U | V
 """
 
 import queue

@@ -19,12 +19,11 @@ from eval_agent.envs import BaseEnv, ExpertFailed, ProcessEnv, with_restarts
 from eval_agent.envs.worker import env_class, run_in_envs
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import Journal, cache_key, read_records, write_json
-from eval_agent.rules import alfworld, sciworld
+from eval_agent.rules import BENCHMARKS
 from eval_agent.tasks import Task, choose_evenly, load_tasks
 from eval_agent.trajectories.format import ACTION, OBSERVATION, Step, action_of, record_key, steps_of
 
 CONFIGS = Path("configs/task")
-_THOUGHTS = {"AlfWorldTask": alfworld.thought, "SciWorldTask": sciworld.thought}
 _TRIES = 3  # of a replay: in ScienceWorld some things happen by chance
 _PUBLISHED = "for example data/alfworld_sft.json of the Hugging Face dataset agent-eto/eto-sft-trajectory"
 
@@ -38,12 +37,12 @@ class Job:
 
 
 def key_of(job: Job, max_steps: int, env: dict) -> str:
-    """The key of what :func:`play` returns; ``env`` is the identity of the env's class."""
+    """The key of what :func:`replay` returns; ``env`` is the identity of the env's class."""
     actions = None if job.steps is None else [step.action for step in job.steps]
     return cache_key(task=job.task.identity(), actions=actions, max_steps=max_steps, env=env)
 
 
-def play(env: BaseEnv, job: Job, max_steps: int) -> dict:
+def replay(env: BaseEnv, job: Job, max_steps: int) -> dict:
     """Replay the job's actions in a fresh episode.
 
     Returns {"task": its text, "steps": [[action, observation], ...]} for a victory in at most ``max_steps``
@@ -77,7 +76,7 @@ def trajectory(job: Job, episode: dict, instruction: str) -> dict:
         reply = job.steps[number].reply if job.steps else ""
         if action_of(reply) is None:
             history = [tuple(step) for step in episode["steps"][:number]]
-            thought = _THOUGHTS[type(job.task).__name__]
+            thought = BENCHMARKS[job.task.benchmark].thought
             reply = f"Thought: {thought(episode['task'], history, action)}\n{ACTION} {action}"
         turns += [("gpt", reply), ("human", OBSERVATION + observation)]
     return {
@@ -115,7 +114,7 @@ def collect(jobs: list[Job], config: TaskConfig, output_path: Path, num_workers:
 
     def work(env: BaseEnv, row: tuple[str, Job, int]) -> dict:
         _, job, limit = row
-        return with_restarts(lambda: play(env, job, limit))
+        return with_restarts(lambda: replay(env, job, limit))
 
     games = run_in_envs(config.env.env_class, work, missing, num_workers)
     progress = tqdm(games, total=len(jobs), initial=len(jobs) - len(missing), desc="expert", unit="game")

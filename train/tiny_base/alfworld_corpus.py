@@ -19,7 +19,7 @@ _ASTRAY = 0.06  # share of episodes that begin with a long walk without aim
 _TRUE = 0.6  # share of task knowledge that names the true place, not just a likely one
 
 
-def play(room: Room, searcher: Searcher, rng: random.Random) -> tuple[str, list[Turn]]:
+def rollout(room: Room, searcher: Searcher, rng: random.Random) -> tuple[str, list[Turn]]:
     """One episode to its end: the task's text and its turns."""
     world = TextWorld(room, rng)
     state, turns = AlfWorldState.at_start(world.task), []
@@ -72,13 +72,13 @@ class AlfWorldCorpus(Corpus):
         super().__init__(agent_instruction, world_model_instruction)
         self.variety = variety
 
-    def episode(self, rng: random.Random, told: bool, as_world_model: bool) -> tuple[str, str, list[Turn]]:
+    def episode(self, rng: random.Random, informed: bool, as_world_model: bool) -> tuple[str, str, list[Turn]]:
         room = self.variety.draw(rng)
         true = as_world_model or rng.random() < _TRUE
         found_at = {wanted: self._place_of(wanted, room, true, rng) for wanted in self._wanted(room)}
         knowledge = compose_task_knowledge(room.goal, found_at, self._wasted(room, found_at, rng))
-        hints = {wanted: [place] for wanted, place in found_at.items()} if told else {}
-        task, turns = play(room, Searcher(self.variety.habits, self.variety.openable, hints), rng)
+        hints = {wanted: [place] for wanted, place in found_at.items()} if informed else {}
+        task, turns = rollout(room, Searcher(self.variety.habits, self.variety.openable, hints), rng)
         return task, knowledge, turns
 
     def _wanted(self, room: Room) -> list[str]:

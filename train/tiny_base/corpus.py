@@ -14,7 +14,7 @@ from eval_agent.trajectories.format import OBSERVATION
 
 _TEMPLATE = get_template("mistral_v02")
 _WORLD_MODEL = 0.35  # share of world model dialogues
-_TOLD = 0.5  # share of agent dialogues with task knowledge
+_INFORMED = 0.5  # share of agent dialogues with task knowledge
 
 
 @dataclass
@@ -47,20 +47,20 @@ class Corpus(ABC):
         self.world_model_instruction = world_model_instruction.strip()
 
     @abstractmethod
-    def episode(self, rng: random.Random, told: bool, as_world_model: bool) -> tuple[str, str, list[Turn]]:
+    def episode(self, rng: random.Random, informed: bool, as_world_model: bool) -> tuple[str, str, list[Turn]]:
         """A new episode: the task's text, its task knowledge and the turns.
 
-        ``told``: the agent has read the knowledge. Only ``as_world_model`` it has to be all true.
+        ``informed``: the agent has read the knowledge. Only ``as_world_model`` it has to be all true.
         """
 
     def draw(self, rng: random.Random) -> Dialogue:
         as_world_model = rng.random() < _WORLD_MODEL
-        told = not as_world_model and rng.random() < _TOLD
-        task, knowledge, turns = self.episode(rng, told, as_world_model)
+        informed = not as_world_model and rng.random() < _INFORMED
+        task, knowledge, turns = self.episode(rng, informed, as_world_model)
         instructed = rng.random() < self.with_instruction
         if as_world_model:
             return self._world_model(task, knowledge, turns, instructed)
-        return self._agent(f"{task}\n{knowledge}" if told else task, turns, instructed)
+        return self._agent(f"{task}\n{knowledge}" if informed else task, turns, instructed)
 
     def _agent(self, task: str, turns: list[Turn], instructed: bool) -> Dialogue:
         dialogue = Dialogue()

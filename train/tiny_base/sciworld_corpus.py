@@ -36,28 +36,28 @@ class SciWorldCorpus(Corpus):
         steps = [step for runs in self.episodes.values() for run in runs for step in run]
         self.picked = sorted({step.action for step in steps if step.action.startswith(("pick up", "open ", "move "))})
 
-    def episode(self, rng: random.Random, told: bool, as_world_model: bool) -> tuple[str, str, list[Turn]]:
+    def episode(self, rng: random.Random, informed: bool, as_world_model: bool) -> tuple[str, str, list[Turn]]:
         kind = rng.choices(list(self.episodes), self.weights)[0]
         steps, other = rng.choice(self.episodes[kind]), rng.choice(self.episodes[kind])
         true = as_world_model or rng.random() < _TRUE
-        told_of = steps if true else _retold(other, steps[0].observation)
+        source = steps if true else _retold(other, steps[0].observation)
         rename = _renaming(rng)
-        knowledge = rename(task_knowledge(told_of, rng.choice(self.episodes[kind])))
+        knowledge = rename(task_knowledge(source, rng.choice(self.episodes[kind])))
         task = rename(steps[0].observation)
         actions = [rename(step.action) for step in steps]
         seen = [rename(step.observation) for step in steps[1:]] + [""]  # nothing is said to the last action
         return task, knowledge, list(self._turns(task, list(zip(actions, seen)), rng))
 
     def _turns(self, task: str, run: list[tuple[str, str]], rng: random.Random):
-        state, heard = SciWorldState(parse_task(task)), task
+        state, seen_so_far = SciWorldState(parse_task(task)), task
         error = _ERROR if rng.random() < _ERRING else 0.0
         for action, observation in run:
             while rng.random() < error:
                 wrong = rng.choice(self.picked)
-                if wrong.split()[-1] not in heard:
+                if wrong.split()[-1] not in seen_so_far:
                     yield _turn(state, task, wrong, UNKNOWN, learn=False)
             yield _turn(state, task, action, observation, learn=True)
-            heard += observation
+            seen_so_far += observation
 
 
 def _turn(state: SciWorldState, task: str, action: str, observation: str, learn: bool) -> Turn:

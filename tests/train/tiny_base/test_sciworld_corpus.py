@@ -34,7 +34,7 @@ def corpus() -> SciWorldCorpus:
 def test_an_episode_keeps_its_order_under_other_colours(corpus):
     boxes = set()
     for seed in range(40):
-        task, knowledge, turns = corpus.episode(random.Random(seed), told=False, as_world_model=True)
+        task, knowledge, turns = corpus.episode(random.Random(seed), informed=False, as_world_model=True)
         box = task.split("move it to the ")[1].split(" box")[0]
         boxes.add(box)
         actions = [turn.reply.split("Action: ")[1] for turn in turns if turn.learn]
@@ -47,7 +47,7 @@ def test_an_episode_keeps_its_order_under_other_colours(corpus):
 def test_wrong_turns_are_answered_as_the_simulator_does_and_are_known_afterwards(corpus):
     wrong = []
     for seed in range(80):
-        _, _, turns = corpus.episode(random.Random(seed), told=True, as_world_model=False)
+        _, _, turns = corpus.episode(random.Random(seed), informed=True, as_world_model=False)
         wrong += [(turn, after) for turn, after in zip(turns, turns[1:]) if not turn.learn]
     assert wrong
     for turn, after in wrong:
