@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run all tests in .venv; arguments go to pytest.
+# Run all tests in .venv, two files at a time; arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/install.sh
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
