@@ -25,7 +25,7 @@ def test_each_adapter_answers_in_its_form(monkeypatch):
     config = load_task_config("alfworld_tiny", "configs/task")
     for name in adapters:
         role = "world_model" if name.startswith("world_model") else "agent"
-        instruction = read_instruction(config[role]["instruction"])
+        instruction = read_instruction(getattr(config, role).instruction)
         prompt = f"[INST] {instruction} [/INST] OK</s>[INST] {TASK} [/INST]"
         request = {"model": name, "prompt": prompt, "temperature": 0.0, "max_new_tokens": 80, "echo": False}
         *_, answer = generate_stream(engine, request, 80, None)

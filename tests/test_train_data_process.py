@@ -156,8 +156,8 @@ def test_published_trajectories_with_their_own_instruction_and_misspelling(pairs
 
 def test_the_instructions_are_those_of_the_task_config():
     for role in ("agent", "world_model"):
-        path = load_task_config("alfworld", INSTRUCTIONS.parents[2] / "configs" / "task")[role]["instruction"]
         root = INSTRUCTIONS.parents[2]
+        path = getattr(load_task_config("alfworld", root / "configs" / "task"), role).instruction
         assert read_instruction(str(root / path)) == read_instruction(
             str(INSTRUCTIONS / f"alfworld_{role}.txt")
         )

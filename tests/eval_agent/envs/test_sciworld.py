@@ -3,7 +3,7 @@
 import pytest
 
 from eval_agent.agents.base import LMAgent
-from eval_agent.config import load_task_config, max_steps_of
+from eval_agent.config import load_task_config
 from eval_agent.envs import ExpertFailed
 from eval_agent.envs.sciworld import shorter_ways
 from eval_agent.episode import Agent, run_episode
@@ -70,7 +70,7 @@ def test_the_gold_path_of_each_task_type_earns_reward_1_and_each_action_is_a_ste
 @pytest.mark.parametrize("task_type", ["melt", "test-conductivity", "grow-plant", "lifespan-shortest-lived"])
 def test_the_expert_keeps_the_step_limit_and_looks_before_it_acts(env, task_type):
     task = SciWorldTask.of(task_type, 2)
-    limit = max_steps_of(CONFIG["env"], task)
+    limit = CONFIG.env.step_limit(task)
     actions = env.expert(task, limit)
     assert not any(action.startswith(("go to", "open door", "examine")) for action in actions)
     assert "look around" in actions[:2]
@@ -81,7 +81,7 @@ def test_the_expert_keeps_the_step_limit_and_looks_before_it_acts(env, task_type
 def test_the_rules_know_where_the_expert_is_and_what_it_holds(env, task_type):
     """State knowledge is read off the answers alone; the simulator tells what is true."""
     task = SciWorldTask.of(task_type, 3)
-    actions = env.expert(task, max_steps_of(CONFIG["env"], task))
+    actions = env.expert(task, CONFIG.env.step_limit(task))
     state = SciWorldState(parse_task(env.reset(task)))
     for action in actions:
         result = env.step(action)
@@ -231,6 +231,6 @@ def test_an_unknown_variation_is_named(env):
 
 def test_unseen_is_the_first_variations_of_the_simulator_s_test_half(env):
     """The rule by which the config lists them."""
-    for task_type, variations in CONFIG["task"]["splits"]["test"].items():
+    for task_type, variations in CONFIG.task.splits["test"].items():
         assert not env._client.server.load(task_type, 0, "easy", False)
         assert variations == env._client.get_variations_test()[:10], task_type

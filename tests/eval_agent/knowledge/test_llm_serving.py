@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import world_knowledge_build
 from eval_agent.agents.chat_templates import get_template
 from eval_agent.files import read_json, write_json
-from eval_agent.knowledge.llm import PROMPTS, _told, fill
+from eval_agent.knowledge.llm import PROMPTS, _as_lines, fill
 from eval_agent.trajectories.format import ACTION, OBSERVATION, steps_of
 from tests.eval_agent.serving import ROOT, WORKER, Servers
 
@@ -37,7 +37,7 @@ def prompts(pair: dict) -> list[tuple[str, str]]:
     chosen, rejected = (steps_of(pair[member], "pair") for member in ("chosen", "rejected"))
     task = chosen[0].observation
     template = {gen: (PROMPTS / f"alfworld_{gen}.txt").read_text() for gen in ("task_knowledge", "state_knowledge")}
-    runs = {"chosen": _told(chosen), "rejected": _told(rejected)}
+    runs = {"chosen": _as_lines(chosen), "rejected": _as_lines(rejected)}
     done = [f"{ACTION} {chosen[0].action}", OBSERVATION + chosen[1].observation]
     histories = (["(nothing was done yet)"], done)
     return [(fill(template["task_knowledge"], task, runs, None), TASK_ANSWER)] + [

@@ -15,7 +15,7 @@ from eval_agent.serve.engine import Engine
 from eval_agent.serve.scoring import score_candidates
 
 TOKENIZERS = Path(__file__).resolve().parents[2] / "train/fixtures/llamafactory"
-VERBS = load_task_config("sciworld", "configs/task")["planner"]["verbs"]
+VERBS = load_task_config("sciworld", "configs/task").planner.verbs
 PROMPT = "Ambiguous request: Please enter the number for the action you intended.\nThought: The second one.\nAction:"
 
 
