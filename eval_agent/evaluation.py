@@ -18,9 +18,18 @@ from eval_agent.knowledge.records import one_line
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
 from eval_agent.loop import Agent, Planner, WorldModel, run_episode
 from eval_agent.methods import Method
-from eval_agent.report.summary import summarize, summarize_by_type
-from eval_agent.results import RUN, SUMMARY, check_run, clear_run, episode_path, is_finished, read_episodes
 from eval_agent.tasks import Task, canonical_split, choose_evenly, load_tasks
+from eval_agent.trajectories.episodes import (
+    RUN,
+    SUMMARY,
+    check_run,
+    clear_run,
+    episode_path,
+    is_finished,
+    read_episodes,
+    summarize,
+    summarize_by_type,
+)
 from eval_agent.trajectory import ACTION
 
 # so many episodes in a row lost for technical reasons: what they all need is gone

@@ -4,9 +4,13 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from eval_agent.errors import InputError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_json(path: str | Path) -> Any:
@@ -35,6 +39,20 @@ def read_records(path: str | Path) -> list[dict]:
         if not isinstance(record, dict):
             raise InputError(f"{path}: record {index} is a {type(record).__name__}, expected an object")
     return records
+
+
+def checked(kind: type[Model], value: object, where: str | Path) -> Model:
+    """``value`` as a pydantic model. Raises InputError naming ``where``, the field at fault and what it should be."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field, expected = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "missing":
+            raise InputError(f'{where}: field "{field}" is missing') from None
+        if not field:
+            raise InputError(f"{where}: {expected}") from None
+        raise InputError(f'{where}: field "{field}" is {fault["input"]!r}: {expected}') from None
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from eval_agent.paper_plan import PLAIN_BASE, UNIFIED, PaperModel, Run, command_of, state_base
+from eval_agent.report.paper_model import PaperModel
+from eval_agent.report.runs import PLAIN_BASE, UNIFIED, Plan, Run, state_base
 
 _RUNNING_ALREADY = "running already"  # what serve.sh says of servers that somebody else started
 
@@ -19,13 +20,17 @@ class StepFailed(Exception):
     """A script ended with another exit code than 0."""
 
 
-def play(runs: list[Run], model: PaperModel) -> dict[str, str]:
-    """Play what is missing of ``runs``, task by task. Gives what went wrong, by name of the run."""
-    pending = [run for run in runs if len(run.results()) < len(run.games)]
+def play(plan: Plan, task: str | None = None) -> dict[str, str]:
+    """Play what is missing of a plan, or of one task of it. Gives what went wrong, by name of the run."""
+    pending = [run for run in plan.runs_of(task) if plan.missing(run)]
     failed: dict[str, str] = {}
-    for task in model.tasks:
-        failed |= _play_task([run for run in pending if run.task == task], model, task)
+    for name in plan.model.tasks:
+        failed |= _play_task([run for run in pending if run.task == name], plan.model, name)
     return failed
+
+
+def command_of(run: Run) -> list[str]:
+    return [sys.executable, "-m", "eval_agent.eto_multi_main_probs", *run.arguments]
 
 
 def _play_task(runs: list[Run], model: PaperModel, task: str) -> dict[str, str]:
@@ -51,15 +56,7 @@ def _play_task(runs: list[Run], model: PaperModel, task: str) -> dict[str, str]:
 
 def _environment(model: PaperModel, task: str) -> dict[str, str]:
     """What scripts/settings.sh reads, for one task of the model."""
-    return {
-        **os.environ,
-        "TASK": task,
-        "OUT": str(model.out(task)),
-        "EXP_CONFIG": model.exp_config(task),
-        "BASE_MODEL": model.base_model(task),
-        "RECIPE": model.settings["recipe"],
-        "AGENT_CONFIG": model.name,
-    }
+    return {**os.environ, **model.environment(task)}
 
 
 def _names(runs: list[Run]) -> list[str]:
