@@ -49,7 +49,8 @@ def to_markdown(report: Report) -> str:
     ]
     for row in experiment.reference_rows:
         parts += _differences(report, row)
-    for (task, split), lines in report.by_type.groupby(["task", "split"], sort=False):
+    by_type = report.by_type if len(experiment.measures) == 1 else report.by_type.head(0)  # else in its CSV only
+    for (task, split), lines in by_type.groupby(["task", "split"], sort=False):
         parts += _by_type(lines, column_title(task, split), experiment.reference_rows[:1])
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -100,7 +101,7 @@ def _rests_on(column: str, cells: pd.DataFrame) -> list[str]:
     measured = cells[cells["mean"].notna()]
     if measured.empty:
         return [f"{column}: nothing measured."]
-    runs = [f"{n} run{'s' * (n > 1)}: {', '.join(lines['row'])}" for n, lines in measured.groupby("runs")]
+    runs = [f"{n} run{'s' if n > 1 else ''}: {', '.join(lines['row'])}" for n, lines in measured.groupby("runs")]
     notes = [f"{column}: {measured['all_games'].iloc[0]} games; {'; '.join(runs)}."]
     for cell in measured[measured["missing_episodes"] > 0].to_dict("records"):
         planned = cell["episodes"] + cell["missing_episodes"]
@@ -108,8 +109,8 @@ def _rests_on(column: str, cells: pd.DataFrame) -> list[str]:
                      f"{cell['all_games'] - cell['games']} games without any are not counted.")
     same = [", ".join(lines["row"]) for _, lines in measured.groupby("conversations", sort=False) if len(lines) > 1]
     if same:
-        said = "the same conversations in every game and run, so one measurement"
-        notes.append(f"{column}: {said}: {'; '.join(same)}.")
+        reason = "the same conversations in every game and run, so one measurement"
+        notes.append(f"{column}: {reason}: {'; '.join(same)}.")
     return notes
 
 
@@ -131,9 +132,9 @@ def _neighbours(report: Report) -> list[str]:
         return []
     cells = report.cells[report.cells["mean"].notna() & report.cells["n_neighbours"].notna()]
     used = cells[~cells["row"].isin(own)].groupby("task", sort=False)["n_neighbours"].first()
-    told = ", ".join(f"{n} in {TASKS[task]}" for task, n in used.items())
+    named = ", ".join(f"{n} in {TASKS[task]}" for task, n in used.items())
     tail = "; a row with an N in its name has that." if own else "."
-    return [f"N, the nearest triplets that give p_know: {told} (the paper: {published}){tail}"] if told else []
+    return [f"N, the nearest triplets that give p_know: {named} (the paper: {published}){tail}"] if named else []
 
 
 def _differences(report: Report, reference: Row) -> list[str]:

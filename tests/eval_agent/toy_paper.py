@@ -1,18 +1,23 @@
-"""A small copy of the project's layout for tests of the paper's tables: configs, and scripts that take notes.
+"""A small copy of the project's layout for tests of the paper's tables: configs, scripts/paper.sh, and stand-ins that take notes.
 
 Two tasks: "sciworld" with four variations seen, two unseen, and "alfworld" whose games are not at hand. The
 evaluation is a stand-in that writes episode files; each call of it and of the scripts is a line of calls.txt.
 """
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from eval_agent.config import load_task_config, override
+from eval_agent.tasks import load_tasks
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 SPLITS = {"dev": {"boil": [0, 1], "melt": [0, 1]}, "test": {"boil": [8, 9]}}
-SETTINGS = "TASK=$TASK OUT=$OUT BASE_MODEL=$BASE_MODEL EXP_CONFIG=$EXP_CONFIG"
+SETTINGS = "TASK=$TASK OUT=$OUT RECIPE=$RECIPE EXP_CONFIG=$EXP_CONFIG"
 NOTE = f'echo "$(basename $0) $* {SETTINGS}" >> calls.txt\n'
 EVALUATION = """
 import json, os, sys
@@ -33,6 +38,14 @@ for number, (game, kind) in enumerate(games.items()):
             "finished": True, "success": False, "invalid_actions": number % 2}
     (folder / f"{game}.json").write_text(json.dumps({"meta": meta}))
 """
+# the project's own Python, but for the evaluation and the building of a state base
+PYTHON = f"""#!/bin/bash
+case "$*" in
+    *eval_agent.eto_multi_main_probs*) exec {sys.executable} evaluation.py "${{@:3}}" ;;
+    *state_base_build.py*) echo "build ${{*:2}}" >> calls.txt ;;
+    *) PYTHONPATH={ROOT} exec {sys.executable} "$@" ;;
+esac
+"""
 
 
 def write_json(path: Path, value: object) -> None:
@@ -46,26 +59,24 @@ def script(path: Path, text: str) -> None:
 
 
 @pytest.fixture
-def laboratory(tmp_path, monkeypatch) -> Path:
+def toy_paper(tmp_path, monkeypatch) -> Path:
     """The folder, which is also the working directory."""
-    from eval_agent.config import load_task_config
-    from eval_agent.tasks import load_tasks
-
     for name in ("paper", "method"):
         shutil.copytree(ROOT / "configs" / name, tmp_path / "configs" / name)
     for name in ("sciworld", "alfworld"):
-        config = load_task_config(name, ROOT / "configs" / "task")
-        config["task"]["splits"] = SPLITS if name == "sciworld" else config["task"]["splits"]
-        config["task"]["data_path"] = "nowhere"
-        write_json(tmp_path / "configs" / "task" / f"{name}_toy.json", config)
+        changed = {"task.data_path": "nowhere"} | ({"task.splits": SPLITS} if name == "sciworld" else {})
+        config = override(load_task_config(name, ROOT / "configs" / "task"), changed, "test")
+        write_json(tmp_path / "configs" / "task" / f"{name}_toy.json", config.model_dump())
+    for name in ("toy", "other"):
+        recipe = {"model_name_or_path": f"{name}-base", "num_train_epochs": 3, "template": "mistral"}
+        write_json(tmp_path / f"{name}.json", recipe)
     paper = {
         "backbone": "Toy",
         "published_backbone": "Mistral-7B",
-        "base_model": "toy-base",
         "out": "out",
         "tasks": {
-            "alfworld": "alfworld_toy",
-            "sciworld": {"exp_config": "sciworld_toy", "base_model": "other-base"},
+            "alfworld": {"exp_config": "alfworld_toy"},
+            "sciworld": {"exp_config": "sciworld_toy", "recipe": str(tmp_path / "other.json")},
         },
         "splits": ["dev", "test"],
         "repetitions": 2,
@@ -78,20 +89,21 @@ def laboratory(tmp_path, monkeypatch) -> Path:
             "knowledge_answers_per_second": 10,
         },
     }
-    write_json(
-        tmp_path / "configs" / "model" / "toy.json",
-        {"agent_class": "FastChatAgent", "config": {}, "recipe": str(tmp_path / "toy.json"), "paper": paper},
-    )
+    model = {"agent_class": "FastChatAgent", "config": {}, "recipe": str(tmp_path / "toy.json"), "paper": paper}
+    write_json(tmp_path / "configs" / "model" / "toy.json", model)
     config = load_task_config("sciworld_toy", tmp_path / "configs" / "task")
     games = {split: {one.task_id: one.task_type for one in load_tasks(config, split)} for split in SPLITS}
     write_json(tmp_path / "games.json", games)
-    script(tmp_path / "scripts" / "adapters.sh", '[ "$1" != "${UNTRAINABLE:-}" ]\n')
-    script(tmp_path / "scripts" / "serve.sh", "")
-    write_json(tmp_path / "eval_agent" / "__init__.py", "")
-    (tmp_path / "eval_agent" / "eto_multi_main_probs.py").write_text(EVALUATION)
-    (tmp_path / "state_base_build.py").write_text(
-        "import sys; print('build', *sys.argv[1:], file=open('calls.txt', 'a'))"
-    )
+    script(tmp_path / "scripts" / "train.sh", '[ "$1" != "${UNTRAINABLE:-}" ]\n')
+    script(tmp_path / "scripts" / "serve.sh", '[ "$1" != "${SERVE_FAILS_TO:-served}" ]\n')
+    for name in ("paper.sh", "settings.sh"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts" / name)
+    (tmp_path / "evaluation.py").write_text(EVALUATION)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").write_text(PYTHON)
+    (tmp_path / "bin" / "python").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("DEVICE", "cpu")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
