@@ -8,21 +8,18 @@ what was expected, before anything long is loaded.
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
-    StringConstraints,
-    ValidationError,
     model_validator,
 )
 
 from eval_agent.errors import InputError
+from eval_agent.fields import Fields, Model, Text, validate
 from eval_agent.files import read_json
 from eval_agent.tasks.base import Task
 
@@ -30,7 +27,6 @@ ROOT = Path(__file__).resolve().parents[1]
 METHODS = ROOT / "configs" / "method"
 _OWN_INSTRUCTION = "_agent.txt"
 
-Text = Annotated[str, StringConstraints(min_length=1)]
 Temperature = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -39,12 +35,6 @@ def _different(verbs: list[str]) -> list[str]:
     if not verbs or len(set(verbs)) < len(verbs) or not all(verb.strip() for verb in verbs):
         raise ValueError("a list of different, non-empty verbs")
     return verbs
-
-
-class Fields(BaseModel):
-    """What all parts of a config have in common: no other fields than these, and no conversions."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class TaskSection(Fields):
@@ -267,9 +257,6 @@ class ModelConfig(Fields):
     paper: PaperSection | None = None
 
 
-Config = TypeVar("Config", bound=Fields)
-
-
 def load_task_config(name: str, folder: str | Path) -> TaskConfig:
     """The task config ``name`` (see :func:`find_config`). Raises InputError."""
     return _load(TaskConfig, find_config(name, folder))
@@ -347,63 +334,5 @@ def positive(text: str) -> int:
     return number
 
 
-def validate(model: type[Config], data: dict, where: str | Path) -> Config:
-    """``data`` as ``model``. Raises InputError with the first field at fault."""
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise InputError(f"{where}: {_fault(error, data, model)}") from None
-
-
-def _load(model: type[Config], path: Path, **more: Any) -> Config:
+def _load(model: type[Model], path: Path, **more: Any) -> Model:
     return validate(model, {**read_config(path), **more}, path)
-
-
-_KINDS = ("int", "str", "constrained-int", "constrained-str")  # what pydantic calls the members of a union
-# pydantic's words where ours are shorter
-_EXPECTED = {
-    "string_type": "a non-empty string", "string_too_short": "a non-empty string", "int_type": "a whole number",
-    "float_type": "a number", "bool_type": "true or false", "dict_type": "an object", "list_type": "a list",
-    "model_type": "an object",
-}
-
-
-def _fault(error: ValidationError, data: dict, model: type[Fields]) -> str:
-    """'field "planner.gamma" is 2, expected less than or equal to 1', of the first field that is wrong."""
-    found = [(_field(entry["loc"], data), entry) for entry in error.errors()]
-    # of a value that may be of several kinds, what is wrong inside it says more
-    field, first = max((pair for pair in found if pair[0].startswith(found[0][0])), key=lambda pair: len(pair[0]))
-    if first["type"] == "missing":
-        return f'field "{field}" is missing'
-    if first["type"] == "extra_forbidden":
-        return f'unknown field "{field}", expected {", ".join(_known(model, field.split(".")[:-1]))}'
-    if first["type"] == "value_error" and not field:  # of several fields together
-        return str(first["ctx"]["error"])
-    wanted = dict.fromkeys(_expected(entry) for name, entry in found if name == field)
-    return f'field "{field}" is {first["input"]!r}, expected {" or ".join(wanted)}'
-
-
-def _known(model: type[Fields], sections: list[str]) -> list[str]:
-    for name in sections:
-        model = model.model_fields[name].annotation
-    return [name for name in model.model_fields if name != "name"]
-
-
-def _expected(entry: dict) -> str:
-    if entry["type"] == "value_error":
-        return str(entry["ctx"]["error"])
-    return _EXPECTED.get(entry["type"], entry["msg"].removeprefix("Input should be "))
-
-
-def _field(loc: tuple, data: Any) -> str:
-    """The dotted name, without what pydantic adds of its own (the members of a union)."""
-    names = []
-    for part in loc:
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        elif not isinstance(data, dict) or not isinstance(part, str) or "[" in part or part in _KINDS:
-            continue
-        names.append(str(part))
-    return ".".join(names)

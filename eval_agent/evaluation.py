@@ -17,9 +17,18 @@ from eval_agent.errors import InputError
 from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
-from eval_agent.report.summary import summarize, summarize_by_type
-from eval_agent.results import RUN, SUMMARY, check_run, clear_run, episode_path, is_finished, read_episodes
 from eval_agent.tasks import Task, canonical_split, choose_evenly, load_tasks
+from eval_agent.trajectories.episodes import (
+    RUN,
+    SUMMARY,
+    check_run,
+    clear_run,
+    episode_path,
+    is_finished,
+    read_episodes,
+    summarize,
+    summarize_by_type,
+)
 from eval_agent.trajectories.format import ACTION, one_line
 
 # so many episodes in a row lost for technical reasons: what they all need is gone

@@ -42,7 +42,7 @@ evaluate() { # one run
     done
     printf '\n== %s %s\n' "${fields[0]}" "${fields[1]}"
     state_base "${fields[3]}" "${served[-1]}" || return 1
-    python -m eval_agent.eto_multi_main_probs "${fields[@]:4}" --num_workers "$NUM_WORKERS"
+    python -m eval_agent.eto_multi_main_probs "${fields[@]:4}"
 }
 
 state_base() { # ENCODER MODEL: of a method with an encoder of its own, made while the models are served
@@ -51,9 +51,14 @@ state_base() { # ENCODER MODEL: of a method with an encoder of its own, made whi
         --encoder "$1" --encoder_model "$2"
 }
 
-case " $* " in
-    *" --dry_run "* | *" --no_run "* | *" --help "* | *" -h "*) paper "$@"; exit ;;
-esac
+arguments=()
+for argument in "$@"; do
+    [ "$argument" = --no_run ] || arguments+=("$argument")
+done
+if [ ${#arguments[@]} -lt $# ] || [[ " $* " =~ " --"(dry_run|plan|help|episodes)" " ]]; then
+    paper "${arguments[@]}"
+    exit
+fi
 plan=$(paper "$@" --plan)
 failed=0 settings=() runs=()
 play_task() {
@@ -70,5 +75,5 @@ while IFS= read -r line; do
     fi
 done <<< "$plan"
 play_task
-paper "$@" --no_run
+paper "$@"
 exit $failed

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_records, write_json
-from eval_agent.results import read_episodes
+from eval_agent.trajectories.episodes import read_episodes
 from eval_agent.trajectories.format import record_key, steps_of
 
 

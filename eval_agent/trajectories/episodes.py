@@ -1,20 +1,51 @@
 """The results folder of one run: an episode a file, run.json with the settings they were made under.
 
 <output_dir>/<agent_model_name>/<exp_config>_<exp_name>/<split>/{<task_id>.json, run.json, summary.json}
+
+Knows also what the paper measures of an episode (Tables 1 to 3); intervals and tables are the report's.
 """
 
 import hashlib
 import json
 from pathlib import Path
+from statistics import fmean
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from eval_agent.errors import InputError
+from eval_agent.fields import validate
 from eval_agent.files import read_json
 
 RUN, SUMMARY = "run.json", "summary.json"
-_META = {"task_id": str, "task_type": str, "steps": int, "reward": (int, float), "finished": bool,
-         "success": bool, "invalid_actions": int}
-# older model configs named the chat format; where no recipe does, the served model tells it, which needs a server
-_TEMPLATES = ("model_config.config.template", "world_model_config.config.template")
+CONTEXT_OVERFLOW = "context_overflow"  # a terminate_reason: the agent's context was full
+
+# an episode's value, from its "meta" or, for many, from a table with its fields as columns
+MEASURES = {
+    "average_reward": lambda meta: meta["reward"],
+    "success_rate": lambda meta: meta["success"],
+    "average_steps": lambda meta: meta["steps"],
+    "hallucination_rate": lambda meta: meta["invalid_actions"] > 0,  # at least one invalid action
+}
+
+
+class Meta(BaseModel):
+    """How an episode went. Files may hold more than this."""
+
+    model_config = ConfigDict(strict=True)
+
+    task_id: str = Field(description="the game or variation, and the file's name")
+    task_type: str = Field(description="of ALFWorld's six or ScienceWorld's 24")
+    steps: int = Field(description="actions tried, those that failed too")
+    reward: float = Field(description="0 to 1")
+    finished: bool = Field(description="false after a technical failure: to be played again")
+    success: bool = Field(description="whether the task was solved")
+    terminate_reason: str | None = Field(None, description="success, max_steps, context_overflow, error ...")
+    error: str | None = Field(None, description="of a technical failure")
+    invalid_actions: int = Field(description="actions that the environment refused")
+
+
+class _Episode(BaseModel):
+    meta: Meta
 
 
 def episode_path(folder: Path, task_id: str) -> Path:
@@ -24,12 +55,7 @@ def episode_path(folder: Path, task_id: str) -> Path:
 def read_episode(path: Path) -> dict:
     """One episode file. Raises InputError naming the field of "meta" that is missing or of another type."""
     episode = read_json(path)
-    meta = episode.get("meta") if isinstance(episode, dict) else None
-    if not isinstance(meta, dict):
-        raise InputError(f'{path}: field "meta" is missing, expected an episode\'s result')
-    for key, kind in _META.items():
-        if not isinstance(meta.get(key), kind):
-            raise InputError(f'{path}: field "meta.{key}" is {meta.get(key)!r}, not as a result file has it')
+    validate(_Episode, episode, path)
     return episode
 
 
@@ -39,19 +65,9 @@ def read_episodes(folder: Path) -> list[dict]:
 
 
 def digest(episode: dict) -> str:
-    """What tells two plays of a game apart: a hash of the episode's conversations."""
+    """What tells two plays of a game apart: a hash of the conversations, 8 hexadecimal digits."""
     text = json.dumps(episode.get("conversations"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def cut_short(meta: dict) -> bool:
-    """Whether a full context ended an episode, which then has fewer steps than it would have had."""
-    return meta.get("terminate_reason") == "context_overflow"
-
-
-def episode_names(folder: Path) -> list[str]:
-    """Task ids of the episode files in ``folder``."""
-    return [path.stem for path in _episode_files(folder)]
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def is_finished(folder: Path, task_id: str) -> bool:
@@ -78,6 +94,27 @@ def clear_run(folder: Path, settings: dict, task_ids: list[str]) -> None:
     (folder / SUMMARY).unlink(missing_ok=True)
 
 
+def summarize(episodes: list[dict]) -> dict:
+    """Mean of every measure over the finished ``episodes``, their number ``games``, and ``failures``.
+
+    Shares are fractions of 1; a measure is None where no episode finished. ``failures`` names each episode
+    that a technical fault ended.
+    """
+    metas = [episode["meta"] for episode in episodes]
+    finished = [meta for meta in metas if meta["finished"]]
+    return {
+        "games": len(finished),
+        **{name: fmean(map(value_of, finished)) if finished else None for name, value_of in MEASURES.items()},
+        "failures": [{"task_id": m["task_id"], "error": m.get("error")} for m in metas if not m["finished"]],
+    }
+
+
+def summarize_by_type(episodes: list[dict]) -> dict[str, dict]:
+    """:func:`summarize` for the episodes of each task type."""
+    types = sorted({episode["meta"]["task_type"] for episode in episodes})
+    return {kind: summarize([e for e in episodes if e["meta"]["task_type"] == kind]) for kind in types}
+
+
 def _episode_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.json") if path.name not in (RUN, SUMMARY))
 
@@ -93,7 +130,7 @@ def _differences(old: object, new: object, name: str = "") -> list[str]:
         keys = sorted(old.keys() | new.keys())
         prefix = f"{name}." if name else ""
         return [text for key in keys for text in _differences(old.get(key), new.get(key), prefix + key)]
-    if old == new or name in _TEMPLATES and new is None:
+    if old == new:
         return []
     return [f"{name}: {_short(old)} there, {_short(new)} now"]
 

@@ -1,6 +1,6 @@
 """Time and disk that a model's reproduction of the paper will take, stage by stage, and what is there already.
 
-    python -m eval_agent.paper_estimate mistral-7b
+    python -m eval_agent.report.estimate mistral-7b
 
 Reckons with the counts of configs/estimate.json, the epochs of the recipe and the rates of the model config
 ("paper.rates"), which says where they come from. Starts nothing.
@@ -11,11 +11,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval_agent.agents.chat_format import recipe_file
+from eval_agent.config import Rates
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_json
-from eval_agent.paper_plan import UNIFIED, PaperModel, Plan, Run
-from eval_agent.report.published import Experiment, names
+from eval_agent.report.experiment import Experiment, names
+from eval_agent.report.paper_model import PaperModel
+from eval_agent.report.runs import UNIFIED, Plan, Run
 
 COUNTS = Path("configs/estimate.json")
 
@@ -32,24 +33,25 @@ class Stage:
 
 def stages(model: PaperModel) -> list[Stage]:
     """What the whole paper takes, in the order in which scripts/reproduce_paper.sh does it."""
-    counts, rates = read_json(COUNTS), model.settings["rates"]
-    epochs = read_json(recipe_file(model.recipe))["num_train_epochs"]
-    found = [Stage("backbone (download)", 0.0, rates["base_gigabytes"], Path(model.settings["base_model"]).is_dir())]
-    runs = list(dict.fromkeys(run for name in names() for run in Plan(Experiment.load(name), model).runs_of(None)))
+    counts, rates = read_json(COUNTS), model.settings.rates
+    base = str(model.recipe_value(model.tasks[0], "model_name_or_path"))
+    found = [Stage("backbone (download)", 0.0, rates.base_gigabytes, Path(base).is_dir())]
+    plans = [Plan(Experiment.load(name), model) for name in names()]
+    runs = {run: plan for plan in plans for run in plan.runs_of(None)}  # those that several tables share once
     for task in model.tasks:
         found += _preparation(model, task, counts, rates)
-        found += _training(model, task, counts, epochs)
-        found.append(_evaluation(task, [run for run in runs if run.task == task], counts, rates))
+        found += _training(model, task, counts, model.recipe_value(task, "num_train_epochs"))
+        found.append(_evaluation(task, {run: plan for run, plan in runs.items() if run.task == task}, counts, rates))
     return found
 
 
-def _preparation(model: PaperModel, task: str, counts: dict, rates: dict) -> list[Stage]:
+def _preparation(model: PaperModel, task: str, counts: dict, rates: Rates) -> list[Stage]:
     """Expert trajectories, exploration and knowledge."""
     of_task, out = counts[task], model.out(task)
     games = _train_games(of_task)
     replay = games * of_task["expert_steps"] * counts["replay_seconds_per_step"]
-    explore = games * of_task["steps_per_episode"] / rates["steps_per_second"]
-    answers = games * (1 + of_task["expert_steps"]) / rates["knowledge_answers_per_second"]
+    explore = games * of_task["steps_per_episode"] / rates.steps_per_second
+    answers = games * (1 + of_task["expert_steps"]) / rates.knowledge_answers_per_second
     disk = games * of_task["kilobytes_per_episode"] / 1e6
     return [
         Stage(f"{task}: expert trajectories of {games} games", replay, disk / 10, (out / "expert.json").exists()),
@@ -60,15 +62,15 @@ def _preparation(model: PaperModel, task: str, counts: dict, rates: dict) -> lis
 
 def _training(model: PaperModel, task: str, counts: dict, epochs: float) -> list[Stage]:
     """Every adapter; of the unified world model the part that is this task's data."""
-    of_task, rates, out, found = counts[task], model.settings["rates"], model.out(task), []
+    of_task, rates, out, found = counts[task], model.settings.rates, model.out(task), []
     games = _train_games(of_task)
     for name, conversations in counts["conversations_per_game"].items():
         if name == UNIFIED and not model.shares_base:
             continue
         tokens = games * conversations * of_task["tokens_per_conversation"] * epochs
         finished = (out / "peft" / name / "train_results.json").exists()
-        seconds = tokens / rates["train_tokens_per_second"]
-        found.append(Stage(f"{task}: training of {name}", seconds, rates["adapter_gigabytes"], finished))
+        seconds = tokens / rates.train_tokens_per_second
+        found.append(Stage(f"{task}: training of {name}", seconds, rates.adapter_gigabytes, finished))
     return found
 
 
@@ -76,18 +78,18 @@ def _train_games(of_task: dict) -> int:
     return int(os.environ.get("TRAIN_LIMIT") or of_task["train_games"])
 
 
-def _evaluation(task: str, runs: list[Run], counts: dict, rates: dict) -> Stage:
-    """All runs of all tables and figures; those that several share count once."""
+def _evaluation(task: str, runs: dict[Run, Plan], counts: dict, rates: Rates) -> Stage:
+    """All runs of all tables and figures, each with a plan that has it."""
     if not runs:
         return Stage(f"{task}: evaluation, not counted: its games are not here yet", 0.0, 0.0, False)
-    episodes = sum(len(run.games) for run in runs)
-    left = episodes - sum(len(run.results()) for run in runs)
-    seconds = left * counts[task]["steps_per_episode"] / rates["steps_per_second"]
+    episodes = sum(len(plan.games_of(run)) for run, plan in runs.items())
+    left = sum(plan.missing(run) for run, plan in runs.items())
+    seconds = left * counts[task]["steps_per_episode"] / rates.steps_per_second
     name = f"{task}: evaluation, {len(runs)} runs, {left} of {episodes} episodes left"
     return Stage(name, seconds, left * counts[task]["kilobytes_per_episode"] / 1e6, left == 0)
 
 
-def to_text(found: list[Stage], rates: dict) -> str:
+def to_text(found: list[Stage], rates: Rates) -> str:
     """The stages with hours and gigabytes, and their sum over what is left."""
     lines = [f"{'hours':>8} {'GB':>8}  stage"]
     for stage in found:
@@ -96,7 +98,7 @@ def to_text(found: list[Stage], rates: dict) -> str:
     open_ = [stage for stage in found if not stage.finished]
     hours, gigabytes = sum(stage.seconds for stage in open_) / 3600, sum(stage.gigabytes for stage in open_)
     lines.append(f"{hours:8.2f} {gigabytes:8.2f}  in all, of what is left")
-    lines.append(f"rates: {rates['source']}")
+    lines.append(f"rates: {rates.source}")
     return "\n".join(lines)
 
 
@@ -106,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("model", help="a name in configs/model")
     model = PaperModel.load(parser.parse_args().model)
-    print(to_text(stages(model), model.settings["rates"]))
+    print(to_text(stages(model), model.settings.rates))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""A model that the paper's tables are made with: configs/model/*.json with the object "paper"."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval_agent.agents.chat_format import recipe_file
+from eval_agent.config import ModelConfig, PaperSection, TaskConfig, load_model_config, load_task_config, read_config
+from eval_agent.errors import InputError
+
+TASKS, MODELS = "configs/task", "configs/model"
+
+
+@dataclass(frozen=True)
+class PaperModel:
+    """Backbone, tasks, splits and repetitions of a model config, and where its results lie."""
+
+    name: str
+    config: ModelConfig
+
+    @classmethod
+    def load(cls, name: str) -> "PaperModel":
+        """Raises InputError where the model config has no "paper" or no recipe."""
+        config = load_model_config(name, MODELS)
+        for field in ("paper", "recipe"):
+            if getattr(config, field) is None:
+                raise InputError(f'{MODELS}/{name}.json: field "{field}" is missing, which the tables need')
+        return cls(name, config)
+
+    @property
+    def settings(self) -> PaperSection:
+        return self.config.paper
+
+    @property
+    def tasks(self) -> list[str]:
+        return list(self.settings.tasks)
+
+    @property
+    def published_backbone(self) -> str:
+        """Whose published numbers stand beside: its own, or another backbone's that the config names."""
+        return self.settings.published_backbone or self.settings.backbone
+
+    @property
+    def strong_backbone(self) -> str | None:
+        """What the paper calls the stronger agent of Table 4; None where there is none."""
+        strong = self.settings.strong
+        return strong and (strong.backbone or strong.agent_model_name)
+
+    def out(self, task: str) -> Path:
+        return Path(self.settings.out) / task
+
+    def exp_config(self, task: str) -> str:
+        return self.settings.tasks[task].exp_config
+
+    def task_config(self, task: str) -> TaskConfig:
+        return load_task_config(self.exp_config(task), TASKS)
+
+    def recipe(self, task: str) -> str:
+        return self.settings.tasks[task].recipe or self.config.recipe
+
+    def recipe_value(self, task: str, name: str) -> object:
+        """One field of a task's recipe. Raises InputError where the recipe is not there or lacks it."""
+        path = recipe_file(self.recipe(task))
+        recipe = read_config(path)
+        if name not in recipe:
+            raise InputError(f'{path}: field "{name}" is missing')
+        return recipe[name]
+
+    @property
+    def shares_base(self) -> bool:
+        """Whether all tasks have one base model, as a unified world model needs."""
+        return len({self.recipe_value(task, "model_name_or_path") for task in self.tasks}) == 1
+
+    def environment(self, task: str) -> dict[str, str]:
+        """What scripts/settings.sh reads, for one task."""
+        return {
+            "TASK": task,
+            "OUT": str(self.out(task)),
+            "EXP_CONFIG": self.exp_config(task),
+            "RECIPE": self.recipe(task),
+            "AGENT_CONFIG": self.name,
+        }

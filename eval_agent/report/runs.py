@@ -1,0 +1,209 @@
+"""Which runs a table or figure of the paper needs, and which of their episodes exist.
+
+Starts nothing. A run's folder is <out>/<task>/<agent_model_name>/<exp_config>_<exp_name>/<split>, its exp_name
+<method>[_gamma<g>][_n<N>][_run<k>].
+"""
+
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from eval_agent.config import PlannerSection, load_method
+from eval_agent.errors import InputError
+from eval_agent.report.episodes import NONE, Reader, read_run
+from eval_agent.report.experiment import Experiment, Row, split_column
+from eval_agent.report.paper_model import PaperModel
+from eval_agent.tasks import load_tasks
+
+PLAIN_BASE = "base"  # served without an adapter
+UNIFIED = "unified_world_model"  # one adapter for every task
+Cell = tuple[str, str]  # a row's label, a column
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of the evaluation: a method, or a variant of one, on a split of a task, for the k-th time."""
+
+    task: str
+    split: str
+    exp_name: str
+    folder: Path
+    served: tuple[str, ...]  # names that have to be served for it
+    plans: bool  # whether it queries a state base
+    encoder: str | None  # of a state base of its own, where the method has one
+    arguments: tuple[str, ...] = field(repr=False)  # of eval_agent.eto_multi_main_probs
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}/{self.split} {self.exp_name}"
+
+
+class Plan:
+    """The runs of an experiment for a model, their games and the episodes that there are."""
+
+    def __init__(self, experiment: Experiment, model: PaperModel, read: Reader = read_run, workers: int = 1):
+        """``read`` gives a run's episodes by its folder; ``workers``: episodes side by side."""
+        self.experiment = experiment.of_model(model.published_backbone, model.strong_backbone)
+        self.model, self.workers = model, workers
+        self._read = cache(read)
+
+    @cached_property
+    def cells(self) -> dict[Cell, list[Run]]:
+        """The repetitions of each cell; an empty list where nothing can be run."""
+        return {
+            (row.label, column): self._repetitions(row, column)
+            for row in self.experiment.rows for column in self.experiment.columns
+        }  # fmt: skip
+
+    @cached_property
+    def unavailable(self) -> dict[str, str]:
+        """Why nothing can be played of a column, in words, for the columns of which that is so."""
+        return {column: why for column in self.experiment.columns if (why := self._why_not(column))}
+
+    @cached_property
+    def games(self) -> dict[str, list[str]]:
+        """Each column's task ids; where its games are not at hand, those that were played."""
+        return {column: self._games(column) for column in self.experiment.columns}
+
+    def runs_of(self, task: str | None) -> list[Run]:
+        """The runs that can be played, or those of one task; first repetitions first.
+
+        Raises InputError where the model has no such task.
+        """
+        if task is not None and task not in self.model.tasks:
+            raise InputError(f'--task "{task}": {self.model.name} has {", ".join(self.model.tasks)}')
+        repetitions = max(map(len, self.cells.values()), default=0)
+        ordered = [runs[k] for k in range(repetitions) for runs in self.cells.values() if k < len(runs)]
+        wanted = [
+            run for run in dict.fromkeys(ordered)
+            if task in (None, run.task) and f"{run.task}/{run.split}" not in self.unavailable
+        ]  # fmt: skip
+        return sorted(wanted, key=lambda run: self.model.tasks.index(run.task))
+
+    def games_of(self, run: Run) -> list[str]:
+        return self.games[f"{run.task}/{run.split}"]
+
+    def finished(self, run: Run) -> pd.DataFrame:
+        """The finished episodes of a run's split."""
+        episodes = self._read(run.folder)
+        return episodes[episodes["finished"] & episodes["task_id"].isin(self.games_of(run))]
+
+    def missing(self, run: Run) -> int:
+        """How many episodes of a run are still to be played."""
+        return len(self.games_of(run)) - len(self.finished(run))
+
+    def played(self) -> pd.DataFrame:
+        """What there is of all cells: finished episodes, with row and repetition."""
+        found = [
+            self.finished(run).assign(row=label, repetition=k)
+            for (label, _), runs in self.cells.items() for k, run in enumerate(runs, 1)
+        ]  # fmt: skip
+        return pd.concat(found or [NONE.assign(row="", repetition=0)], ignore_index=True)
+
+    def outline(self) -> pd.DataFrame:
+        """A line for each cell: what is measured there, by how many runs of how many games, and what the paper has."""
+        return pd.DataFrame([
+            self._outline(row, column) for row in self.experiment.rows for column in self.experiment.columns
+        ])  # fmt: skip
+
+    def why_not(self, row: Row) -> str | None:
+        """What the model lacks for a row, in words."""
+        if row.strong and not self.model.settings.strong:
+            return f'{self.model.name} names no "strong" agent'
+        if load_method(row.method).world_model == UNIFIED and not self.model.shares_base:
+            return f"the tasks of {self.model.name} have different base models"
+        return None
+
+    def _why_not(self, column: str) -> str | None:
+        task, split = split_column(column)
+        if task == "webshop":
+            return "there is no WebShop here"
+        if task not in self.model.tasks:
+            return f"{self.model.name} has no task {task}"
+        if split not in self.model.settings.splits:
+            return f'"{split}" is not among the splits of {self.model.name}'
+        try:
+            load_tasks(self.model.task_config(task), split)
+        except InputError as error:
+            return str(error)
+        return None
+
+    def _games(self, column: str) -> list[str]:
+        task, split = split_column(column)
+        if column not in self.unavailable:
+            return [one.task_id for one in load_tasks(self.model.task_config(task), split)]
+        runs = [run for (_, at), runs in self.cells.items() if at == column for run in runs]
+        return sorted({game for run in runs for game in self._read(run.folder)["task_id"]})
+
+    def _planner(self, row: Row, task: str) -> dict | None:
+        """The planner's settings as a row has them; None where it does not plan, or not in this task."""
+        method = load_method(row.method)
+        if not method.plans or task not in self.model.tasks:
+            return None
+        own = {name: getattr(row, name) for name in ("gamma", "n_neighbours") if getattr(row, name) is not None}
+        return method.apply(self.model.task_config(task)).planner.model_dump() | own
+
+    def _outline(self, row: Row, column: str) -> dict:
+        (task, split), planner = split_column(column), self._planner(row, split_column(column)[0]) or {}
+        return {
+            "row": row.label,
+            "method": row.method,
+            "gamma": planner.get("gamma", row.gamma),
+            "n_neighbours": planner.get("n_neighbours", row.n_neighbours),
+            "task": task,
+            "split": split,
+            "all_games": len(self.games[column]),
+            "planned": len(self.cells[row.label, column]),
+            "published": self.experiment.published(row, column),
+            "published_backbone": row.backbone,
+        }
+
+    def _repetitions(self, row: Row, column: str) -> list[Run]:
+        task, split = split_column(column)
+        if task not in self.model.tasks or not row.measured or self.why_not(row):
+            return []
+        method = load_method(row.method)
+        warm = method.agent_temperature(method.apply(self.model.task_config(task))) > 0
+        times = self.model.settings.repetitions if warm else 1
+        return [self._run(row, task, split, k) for k in range(1, times + 1)]
+
+    def _run(self, row: Row, task: str, split: str, k: int) -> Run:
+        method, model = load_method(row.method), self.model
+        variant, variant_flags = _variant(row, method.apply(model.task_config(task)).planner)
+        exp_name = row.method + variant + (f"_run{k}" if k > 1 else "")
+        out, exp_config = model.out(task), model.exp_config(task)
+        agent, world = method.agent_model, method.world_model
+        encoder = method.overrides.get("state_base.encoder")
+        flags = {
+            "--method": row.method, "--exp_config": exp_config, "--exp_name": exp_name, "--split": split,
+            "--output_dir": out, "--num_workers": self.workers, "--seed": k, "--agent_config": model.name,
+            **variant_flags,
+        }  # fmt: skip
+        if row.strong:
+            agent = model.settings.strong.agent_model_name
+            flags["--agent_config"] = model.settings.strong.agent_config or method.agent_config
+            flags["--agent_model_name"] = agent
+            flags |= {"--world_config": model.name} if world else {}
+        if method.plans:
+            flags["--state_base"] = state_base(out, encoder)
+        folder = out / agent / f"{exp_config}_{exp_name}" / split
+        served = tuple(dict.fromkeys(name for name in (None if row.strong else agent, world) if name))
+        arguments = tuple(str(part) for flag in flags.items() for part in flag)
+        return Run(task, split, exp_name, folder, served, method.plans, encoder, arguments)
+
+
+def state_base(out: Path, encoder: str | None) -> Path:
+    """The state base of a task; a method with another encoder needs one of its own."""
+    return out / (f"state_base_{encoder}" if encoder else "state_base")
+
+
+def _variant(row: Row, planner: PlannerSection) -> tuple[str, dict[str, str]]:
+    """(end of exp_name, flags) of a row's gamma and N; nothing for the task's own: that run is shared."""
+    name, flags = "", {}
+    if row.gamma is not None and row.gamma != planner.gamma:
+        name, flags["--gamma"] = f"_gamma{row.gamma:g}", f"{row.gamma:g}"
+    if row.n_neighbours is not None and row.n_neighbours != planner.n_neighbours:
+        name, flags["--n_neighbours"] = f"{name}_n{row.n_neighbours}", str(row.n_neighbours)
+    return name, flags
