@@ -24,10 +24,10 @@ from eval_agent.files import read_json, write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import FIRST_PRE_ACTION, StateBase, build_cache
 from eval_agent.report.decisions import overruled, planned
-from eval_agent.report.paper_table import grid
-from eval_agent.results import read_episodes
+from eval_agent.report.table import grid
 from eval_agent.rules import alfworld as rules
 from eval_agent.rules.alfworld_state import listed, parse_goal, type_of
+from eval_agent.trajectories.episodes import read_episodes
 from eval_agent.trajectories.format import OBSERVATION, action_of, action_verb, task_turns
 
 METHODS = ["sft", "sft_warm", "w_task", "w_state", "wkm"]

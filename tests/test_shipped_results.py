@@ -1,32 +1,35 @@
-"""The tables of data/results/tiny are what the report makes of the episodes beside them, byte for byte."""
+"""The tables of data/results/tiny are what the report makes of the episodes' summaries beside them, byte for byte."""
 
-import tarfile
 from pathlib import Path
 
 import pytest
 
-from eval_agent.paper_results import main
+from eval_agent.report.episodes import RUN, TYPES, csv_reader
+from eval_agent.report.paper import main
+from eval_agent.trajectories.episodes import read_episodes
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "data/results/tiny"
-
-
-@pytest.fixture(scope="module")
-def unpacked(tmp_path_factory):
-    """A folder with the shipped episodes where the evaluation would have written them."""
-    folder = tmp_path_factory.mktemp("shipped")
-    for name in ("configs", "data", "eval_agent"):
-        (folder / name).symlink_to(ROOT / name)
-    for run in (RESULTS / "episodes").glob("*.tar.xz"):
-        with tarfile.open(run) as archive:
-            archive.extractall(folder / "outputs/tiny/alfworld", filter="data")
-    return folder
+EPISODES = RESULTS / "episodes.csv.xz"
 
 
 @pytest.mark.parametrize("table", sorted(path.stem for path in RESULTS.glob("*.md") if path.stem != "README"))
-def test_a_shipped_table_can_be_made_again_from_its_episodes(table, unpacked, monkeypatch):
-    monkeypatch.chdir(unpacked)
+def test_a_shipped_table_can_be_made_again_from_its_episodes(table, tmp_path, monkeypatch):
+    for name in ("configs", "data", "eval_agent"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ALFWORLD_DATA", "/nowhere")
-    assert main([table, "tiny", "--no_run"]) == 0
+    assert main([table, "tiny", "--episodes", str(EPISODES)]) == 0
     for shipped in [RESULTS / f"{table}.md", *RESULTS.glob(f"{table}*.csv")]:
-        assert (unpacked / "outputs/paper/tiny" / shipped.name).read_bytes() == shipped.read_bytes(), shipped.name
+        assert (tmp_path / "outputs/paper/tiny" / shipped.name).read_bytes() == shipped.read_bytes(), shipped.name
+
+
+@pytest.mark.parametrize("agent, method", [("experienced_agent", "sft"), ("agent_model", "w_task"), ("agent_model", "wkm")])
+def test_the_sample_episodes_are_those_of_the_tables(agent, method):
+    run = csv_reader(EPISODES)(Path(f"outputs/tiny/alfworld/{agent}/alfworld_tiny_{method}/dev")).set_index("task_id")
+    samples = read_episodes(RESULTS / "samples" / method)
+    assert len(samples) == 2 and list(run.reset_index().columns) != RUN and set(TYPES) - {"task_id"} == set(run.columns)
+    for sample in samples:
+        meta, row = sample["meta"], run.loc[sample["meta"]["task_id"]]
+        assert (row["steps"], row["success"], row["invalid_actions"]) == (
+            meta["steps"], meta["success"], meta["invalid_actions"])

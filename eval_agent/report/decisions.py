@@ -13,8 +13,8 @@ from pathlib import Path
 
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.knowledge.planner import blend, choose
-from eval_agent.report.paper_table import grid
-from eval_agent.results import read_episodes
+from eval_agent.report.table import grid
+from eval_agent.trajectories.episodes import read_episodes
 
 GAMMAS = [tenth / 10 for tenth in range(11)]
 MOST = 10  # kinds of overruling that are listed
@@ -26,14 +26,20 @@ def planned(episode: dict) -> list[dict]:
 
 
 def overruled(decision: dict) -> bool:
-    """Whether the chosen verb is another than the agent's own, as Eq. 13 chooses it at gamma 1."""
-    return decision["verb"] != choose(decision["p_agent"])
+    """Whether the chosen verb is another than the agent's own."""
+    return decision["verb"] != agent_verb(decision)
+
+
+def agent_verb(decision: dict) -> str:
+    """What the agent would have gone on with; episodes from before it was recorded have the most probable verb."""
+    return decision.get("agent_verb") or choose(decision["p_agent"])
 
 
 def overruled_at(decision: dict, gamma: float) -> bool:
     """:func:`overruled`, had Eq. 13 been asked at ``gamma``."""
-    p_agent = decision["p_agent"]
-    return choose(blend(p_agent, decision["p_know"], gamma)) != choose(p_agent)
+    if gamma == 1 or decision["p_know"] is None:
+        return False
+    return choose(blend(decision["p_agent"], decision["p_know"], gamma)) != agent_verb(decision)
 
 
 def to_markdown(episodes: list[dict]) -> str:
@@ -70,7 +76,7 @@ def _kinds(episodes: list[dict]) -> str:
     often: Counter = Counter()
     first: dict[bool, Counter] = {True: Counter(), False: Counter()}
     for episode in episodes:
-        kinds = [(choose(one["p_agent"]), one["verb"]) for one in planned(episode) if overruled(one)]
+        kinds = [(agent_verb(one), one["verb"]) for one in planned(episode) if overruled(one)]
         often.update(kinds)
         first[episode["meta"]["success"]].update(kinds[:1])
     return grid(

@@ -1,19 +1,16 @@
 """Episodes as a table, a row each, from results folders or from one compressed CSV that stands for them.
 
-    python -m eval_agent.report.episodes outputs/tiny --output data/results/tiny/episodes.csv.xz
-
-OUT holds <task>/<agent>/<run>/<split>/: the names of these four folders are an episode's first columns. The CSV has
-all that tables and plots are made of; what was said is there as a digest only.
+Results lie in <out>/<task>/<agent>/<run>/<split>/: the names of these four folders are an episode's first columns. The
+CSV has all that tables and plots are made of; the conversations are there as a digest only.
 """
 
-import argparse
 import lzma
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
-from eval_agent.errors import InputError, exit_on_input_error
+from eval_agent.errors import InputError
 from eval_agent.files import write_bytes
 from eval_agent.trajectories.episodes import RUN as RUN_FILE
 from eval_agent.trajectories.episodes import digest, read_episodes
@@ -60,19 +57,3 @@ def csv_reader(path: Path) -> Reader:
         raise InputError(f"{path}: not a CSV of episodes ({error})") from None
     runs = dict(list(table.groupby(RUN)))
     return lambda folder: runs.get(folder.absolute().parts[-len(RUN):], NONE)
-
-
-@exit_on_input_error
-def main() -> None:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("out", type=Path, metavar="OUT", help="a model's results, such as outputs/tiny")
-    parser.add_argument("--output", type=Path, required=True, help="where the CSV goes (.csv.xz)")
-    args = parser.parse_args()
-    episodes = read_out(args.out)
-    write_csv(episodes, args.output)
-    print(f"wrote {len(episodes)} episodes of {len(episodes[RUN].drop_duplicates())} runs to {args.output}")
-
-
-if __name__ == "__main__":
-    main()

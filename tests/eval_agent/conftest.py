@@ -9,8 +9,8 @@ from eval_agent.config import TaskConfig, load_task_config, override
 from eval_agent.demo.games import MAX_EXPERT_STEPS, make_game, plan
 from eval_agent.envs import ProcessEnv
 from eval_agent.tasks import load_tasks
-from tests.eval_agent.toy_paper import toy_paper  # noqa: F401  a fixture
 from tests.eval_agent.serving import served  # noqa: F401  a fixture
+from tests.eval_agent.toy_paper import toy_paper  # noqa: F401  a fixture
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def episode(
     invalid: int = 0,
     finished: bool = True,
     reason: str = "max_steps",
-    said: str = "",
+    conversation: str = "",
 ) -> dict:
     meta = {
         "task_id": task_id,
@@ -133,7 +133,7 @@ def episode(
         "terminate_reason": reason,
         "invalid_actions": invalid,
     }
-    return {"meta": meta, "conversations": [{"from": "human", "value": said or f"{task_id}, {steps} steps"}]}
+    return {"meta": meta, "conversations": [{"from": "human", "value": conversation or f"{task_id}, {steps} steps"}]}
 
 
 def write_run(run, episodes: list[dict]) -> None:

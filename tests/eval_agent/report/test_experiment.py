@@ -5,8 +5,8 @@ import json
 import pytest
 
 from eval_agent.errors import InputError
-from eval_agent.report import published
-from eval_agent.report.published import Experiment, names, published_measures
+from eval_agent.report import experiment
+from eval_agent.report.experiment import Experiment, names, published_rows
 
 EXPERIMENTS = {name: Experiment.load(name) for name in names()}
 
@@ -32,7 +32,7 @@ def test_every_table_and_figure_has_a_script_and_a_config():
     }
     assert set(names()) == scripts
     for name in scripts:
-        assert f'paper_results.sh" {name} "$@"' in open(f"scripts/{name}.sh").read()
+        assert f'paper.sh" {name} "$@"' in open(f"scripts/{name}.sh").read()
 
 
 @pytest.mark.parametrize(
@@ -62,36 +62,32 @@ def test_other_numbers_that_the_paper_prints_twice_agree():
     assert [sum(column) for column in columns] == pytest.approx([100] * 5, abs=0.11)
 
 
-def test_a_benchmark_s_published_measures_are_gathered_from_the_tables():
-    measures = published_measures("alfworld")
-    assert measures["Mistral-7B", "WKM"]["test"] == {
-        "average_reward": 76.87,
-        "average_steps": 17.92,
-        "hallucination_rate": 29.85,
-    }
-    assert measures["Gemma-7B", "ETO"] == {
-        "dev": {"average_reward": 66.43},
-        "test": {"average_reward": 68.66},
-    }
-    assert published_measures("sciworld")["Mistral-7B", "w/ state"]["dev"] == {"average_reward": 55.04}
+def test_a_benchmark_s_published_rows_are_gathered_from_the_tables():
+    rows = published_rows("alfworld", "Mistral-7B")
+    wkm = rows[(rows["row"] == "WKM") & (rows["split"] == "test")].set_index("measure")["published"]
+    assert wkm.to_dict() == {"average_reward": 76.87, "average_steps": 17.92, "hallucination_rate": 29.85}
+    rows = published_rows("sciworld", "Mistral-7B")
+    assert rows[(rows["row"] == "w/ state") & (rows["split"] == "dev")]["published"].tolist() == [55.04]
+    with pytest.raises(InputError, match='no published numbers of backbone "Mistral-8B" .*Llama-3-8B'):
+        published_rows("alfworld", "Mistral-8B")
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"measure": "luck"}, 'measure "luck"'),
+        ({"measures": ["luck"]}, 'field "measures.0" is \'luck\''),
         ({"rows": [{"label": "x", "method": "wkm"}] * 2}, "two rows have the same label"),
         (
             {"rows": [{"label": "x", "method": "wkm", "published": {"GPT-4": [1]}}]},
             "GPT-4: 1 numbers for 5 columns",
         ),
         ({"references": ["sft", "γ = 2"]}, 'reference "γ = 2" is no row\'s method or label'),
-        ({"rows": [{"label": "x"}]}, "not an experiment of the paper .*method"),
+        ({"rows": [{"label": "x"}]}, 'field "rows.0.method" is missing'),
     ],
 )
 def test_a_faulty_config_is_named(change, message, tmp_path, monkeypatch):
-    content = json.loads((published.FOLDER / "table1.json").read_text()) | change
+    content = json.loads((experiment.FOLDER / "table1.json").read_text()) | change
     (tmp_path / "broken.json").write_text(json.dumps(content))
-    monkeypatch.setattr(published, "FOLDER", tmp_path)
+    monkeypatch.setattr(experiment, "FOLDER", tmp_path)
     with pytest.raises(InputError, match=f"broken.json: .*{message}"):
         Experiment.load("broken")

@@ -1,16 +1,16 @@
 """Which runs a table needs, how often, where their results lie, and which of them exist."""
 
-import json
-
 import pytest
 
 from eval_agent.agents.chat_format import format_of_recipe
 from eval_agent.config import load_method
 from eval_agent.errors import InputError
-from eval_agent.paper_plan import PaperModel, Plan, describe
-from eval_agent.report.published import Experiment
-from eval_agent.report.published import names as names_of_experiments
-from tests.eval_agent.laboratory import ROOT, change_model, episode, write_json, write_run
+from eval_agent.report.experiment import Experiment
+from eval_agent.report.experiment import names as names_of_experiments
+from eval_agent.report.paper import describe, to_lines
+from eval_agent.report.paper_model import PaperModel
+from eval_agent.report.runs import Plan
+from tests.eval_agent.toy_paper import ROOT, change_model, episode, write_json, write_run
 
 
 def plan_of(name, model="toy"):
@@ -21,47 +21,40 @@ def names(plan):
     return [run.exp_name for run in plan.runs_of(None) if run.split == "dev"]
 
 
-def test_a_run_is_repeated_where_the_agent_s_temperature_is_above_zero(laboratory):
+def test_a_run_is_repeated_where_the_agent_s_temperature_is_above_zero(toy_paper):
     assert names(plan_of("table2")) == ["sft", "nat", "eto", "knowagent", "wkm", "wkm_run2"]
     cells = plan_of("table2").cells
-    assert [len(cells["WKM", column]) for column in ("alfworld/dev", "sciworld/dev", "webshop/test")] == [
-        0,
-        2,
-        0,
-    ]
+    assert [len(cells["WKM", column]) for column in ("sciworld/dev", "webshop/test")] == [2, 0]
 
 
-def test_a_run_s_folder_and_flags_are_the_contract_s(laboratory):
-    (run,) = [
-        run
-        for run in plan_of("table7").runs_of(None)
-        if run.exp_name == "wkm_gamma0.3_run2" and run.split == "dev"
-    ]
+def test_a_run_s_folder_and_flags_are_the_contract_s(toy_paper):
+    plan = plan_of("table7")
+    run, = [run for run in plan.runs_of(None) if run.exp_name == "wkm_gamma0.3_run2" and run.split == "dev"]
     assert str(run.folder) == "out/sciworld/agent_model/sciworld_toy_wkm_gamma0.3_run2/dev"
-    assert run.served == ("agent_model", "world_model") and len(run.games) == 4
+    assert run.served == ("agent_model", "world_model") and len(plan.games_of(run)) == 4
     flags = " ".join(run.arguments)
     assert "--method wkm --exp_config sciworld_toy --exp_name wkm_gamma0.3_run2 --split dev" in flags
     assert "--seed 2 --agent_config toy --gamma 0.3 --state_base out/sciworld/state_base" in flags
 
 
-def test_the_task_s_own_gamma_is_the_wkm_s_run(laboratory):
+def test_the_task_s_own_gamma_is_the_wkm_s_run(toy_paper):
     cells = plan_of("table7").cells
     assert cells["γ = 0.7", "sciworld/dev"] == cells["WKM (the task's γ)", "sciworld/dev"]
     assert names(plan_of("table7")).count("wkm") == 1 and "wkm_gamma0.7" not in names(plan_of("table7"))
     assert {"wkm_gamma0", "wkm_gamma1", "wkm_gamma0.1_run2"} <= set(names(plan_of("table7")))
 
 
-def test_another_encoder_has_a_state_base_of_its_own(laboratory):
+def test_another_encoder_has_a_state_base_of_its_own(toy_paper):
     runs = {run.exp_name: run for run in plan_of("ablations").runs_of(None)}
     assert "out/sciworld/state_base_wkm-hidden" in runs["wkm_hidden"].arguments
     assert "--n_neighbours 10" in " ".join(runs["wkm_n10"].arguments)
 
 
-def test_the_dry_run_counts_episodes_and_says_what_is_there(laboratory):
+def test_the_dry_run_counts_episodes_and_says_what_is_there(toy_paper):
     plan = plan_of("table2")
     runs = {(run.exp_name, run.split): run for run in plan.runs_of(None)}
-    write_run(runs["sft", "test"], [episode(game) for game in runs["sft", "test"].games])
-    games = runs["nat", "dev"].games
+    write_run(runs["sft", "test"], [episode(game) for game in plan.games_of(runs["sft", "test"])])
+    games = plan.games_of(runs["nat", "dev"])
     write_run(
         runs["nat", "dev"], [episode(games[0]), episode(games[1], finished=False), episode("of no split")]
     )
@@ -79,12 +72,12 @@ def test_the_dry_run_counts_episodes_and_says_what_is_there(laboratory):
     assert "cannot be played: webshop/test: there is no WebShop here" in told
 
 
-def test_a_strong_agent_is_the_model_config_s_or_missing(laboratory):
+def test_a_strong_agent_is_the_model_config_s_or_missing(toy_paper):
     assert not plan_of("table4").runs_of(None)
     change_model(
-        laboratory,
+        toy_paper,
         strong={"backbone": "GPT-4", "agent_model_name": "gpt-4"},
-        tasks={"alfworld": "sciworld_toy"},
+        tasks={"alfworld": {"exp_config": "sciworld_toy"}},
     )
     runs = {run.exp_name: run for run in plan_of("table4").runs_of(None) if run.split == "dev"}
     alone, guided = runs["react_strong"], runs["weak_guide_strong"]
@@ -105,35 +98,46 @@ def test_every_row_s_method_is_one_of_the_configs(monkeypatch):
     assert unused == set()
 
 
-def test_results_without_the_games_at_hand_are_shown_and_not_played(laboratory):
-    folder = laboratory / "out" / "alfworld" / "agent_model" / "alfworld_toy_wkm" / "dev"
+def test_results_without_the_games_at_hand_are_shown_and_not_played(toy_paper):
+    folder = toy_paper / "out" / "alfworld" / "agent_model" / "alfworld_toy_wkm" / "dev"
     write_json(folder / "game 1.json", episode("game 1"))
     write_json(folder / "run.json", {})
     plan = plan_of("table3")
-    assert plan.columns == {"alfworld/dev": ("game 1",), "alfworld/test": ()} and plan.runs_of(None) == []
-    assert plan.played()["WKM", "alfworld/dev"].episodes == 1
+    assert plan.games == {"alfworld/dev": ["game 1"], "alfworld/test": []} and plan.runs_of(None) == []
+    assert plan.played()[["row", "task_id"]].values.tolist() == [["WKM", "game 1"]]
 
 
-def test_what_a_person_has_to_mend_is_named(laboratory):
+def test_what_a_person_has_to_mend_is_named(toy_paper):
     with pytest.raises(InputError, match="no such experiment .there are ablations, fig3"):
         Experiment.load("table5")
     with pytest.raises(InputError, match='--task "webshop": toy has alfworld, sciworld'):
         plan_of("table2").runs_of("webshop")
-    change_model(laboratory, tasks={"alfworld": 3})
-    with pytest.raises(InputError, match='"paper.tasks.alfworld" is 3'):
+    with pytest.raises(InputError, match='fastchat.json: field "paper" is missing'):
+        (toy_paper / "configs/model/fastchat.json").write_text((ROOT / "configs/model/fastchat.json").read_text())
+        PaperModel.load("fastchat")
+    change_model(toy_paper, repetitions=0)
+    with pytest.raises(InputError, match='"paper.repetitions" is 0, expected greater than 0'):
         PaperModel.load("toy")
-    change_model(laboratory, repetitions=0)
-    with pytest.raises(InputError, match='"paper.repetitions" is 0, expected a positive whole number'):
+    change_model(toy_paper, repetitions=1, tasks={"alfworld": 3})
+    with pytest.raises(InputError, match='"paper.tasks.alfworld" is 3, expected an object'):
         PaperModel.load("toy")
+
+
+def test_a_plan_for_a_script_has_a_task_s_settings_and_then_its_runs(toy_paper):
+    lines = [line.split("\t") for line in to_lines(plan_of("table2"), "sciworld")]
+    alfworld, sciworld, *runs = lines
+    assert alfworld[:2] == ["task", "alfworld"] and sciworld[:3] == ["task", "sciworld", "TASK=sciworld"]
+    assert f"RECIPE={toy_paper}/other.json" in sciworld and "OUT=out/sciworld" in sciworld
+    assert [run[1] for run in runs[:2]] == ["sciworld/dev sft", "sciworld/test sft"]
+    wkm, = [run for run in runs if run[1] == "sciworld/dev wkm_run2"]
+    assert wkm[2:6] == ["agent_model,world_model", "-", "--method", "wkm"] and "--state_base" in wkm
 
 
 @pytest.mark.parametrize("name", ["tiny", "mistral-7b", "gemma-7b", "llama3-8b"])
 def test_the_model_configs_name_recipes_and_task_configs_that_exist(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     model = PaperModel.load(name)
-    recipe = json.loads((ROOT / model.recipe).read_text())
-    assert recipe["template"] == format_of_recipe(model.recipe).template
-    assert recipe["model_name_or_path"] == model.base_model("alfworld")
-    assert all(
-        (ROOT / "configs" / "task" / f"{model.exp_config(task)}.json").is_file() for task in model.tasks
-    )
+    for task in model.tasks:
+        assert model.recipe_value(task, "template") == format_of_recipe(model.recipe(task)).template
+        assert model.recipe_value(task, "model_name_or_path")
+        assert (ROOT / "configs" / "task" / f"{model.exp_config(task)}.json").is_file()

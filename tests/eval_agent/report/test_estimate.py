@@ -2,16 +2,16 @@
 
 import pytest
 
-from eval_agent.paper_estimate import stages, to_text
-from eval_agent.paper_plan import PaperModel, Plan
-from eval_agent.report.published import Experiment, names
-from tests.eval_agent.sciworld_chain import ROOT, change_model, write_json
+from eval_agent.report.estimate import stages, to_text
+from eval_agent.report.experiment import Experiment, names
+from eval_agent.report.paper_model import PaperModel
+from eval_agent.report.runs import Plan
+from tests.eval_agent.toy_paper import ROOT, change_model, write_json
 
 
 @pytest.fixture
-def model(laboratory, monkeypatch):
-    (laboratory / "configs" / "estimate.json").write_bytes((ROOT / "configs" / "estimate.json").read_bytes())
-    write_json(laboratory / "toy.json", {"num_train_epochs": 3})
+def model(toy_paper, monkeypatch):
+    (toy_paper / "configs" / "estimate.json").write_bytes((ROOT / "configs" / "estimate.json").read_bytes())
     monkeypatch.setenv("TRAIN_LIMIT", "10")
     return lambda: PaperModel.load("toy")
 
@@ -26,21 +26,21 @@ def test_training_is_reckoned_from_tokens_and_the_limit_on_train_games(model):
     assert (training.gigabytes, training.finished) == (0.5, False)
 
 
-def test_a_unified_world_model_is_reckoned_once_and_only_where_the_tasks_share_a_base(model, laboratory):
+def test_a_unified_world_model_is_reckoned_once_and_only_where_the_tasks_share_a_base(model, toy_paper):
     assert not any("unified" in name for name in by_name(model))
-    change_model(laboratory, tasks={"alfworld": "alfworld_toy", "sciworld": "sciworld_toy"})
+    change_model(toy_paper, tasks={task: {"exp_config": f"{task}_toy"} for task in ("alfworld", "sciworld")})
     found = by_name(model)
     for task in ("alfworld", "sciworld"):  # each task's data once, as its own world model's
         share = found[f"{task}: training of unified_world_model"].seconds
         assert share == found[f"{task}: training of world_model"].seconds
 
 
-def test_what_exists_counts_nothing_in_the_sum(model, laboratory):
-    before = to_text(stages(model()), model().settings["rates"]).splitlines()[-2]
-    write_json(laboratory / "out" / "sciworld" / "peft" / "merge" / "train_results.json", {})
+def test_what_exists_counts_nothing_in_the_sum(model, toy_paper):
+    before = to_text(stages(model()), model().settings.rates).splitlines()[-2]
+    write_json(toy_paper / "out" / "sciworld" / "peft" / "merge" / "train_results.json", {})
     found = by_name(model)
     assert found["sciworld: training of merge"].finished
-    after = to_text(list(found.values()), model().settings["rates"]).splitlines()[-2]
+    after = to_text(list(found.values()), model().settings.rates).splitlines()[-2]
     assert float(before.split()[0]) - float(after.split()[0]) == pytest.approx(10 * 2 * 2000 * 3 / 100 / 3600, abs=0.011)
 
 
