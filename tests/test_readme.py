@@ -9,11 +9,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 _FOLDERS = ("configs", "eval_agent", "scripts", "train", "data/results")
-PAGES = [
-    ROOT / "README.md",
-    # a model card under peft/ shows the flags of its own time
-    *sorted(page for folder in _FOLDERS for page in (ROOT / folder).rglob("README.md") if "peft" not in page.parts),
-]
+_BESIDE = sorted(page for folder in _FOLDERS for page in (ROOT / folder).rglob("README.md"))
+# a model card under peft/ shows the flags of its own time
+PAGES = [ROOT / "README.md", *(page for page in _BESIDE if "peft" not in page.parts)]
+RESULTS = ROOT / "data" / "results"
 TEXT = "\n".join(page.read_text() for page in PAGES)
 BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)).replace("\\\n", " ")
 TOP = ("configs/", "data/results/", "data/tiny", "eval_agent/", "scripts/", "tests/", "train/")
@@ -31,7 +30,8 @@ def test_every_script_named_exists_and_parses():
 
 
 def test_the_quickstart_runs_every_numbered_step_in_order():
-    steps = re.findall(r"\b\d\d_\w+", (ROOT / "scripts" / "quickstart.sh").read_text().split("for step in")[1])
+    script = (ROOT / "scripts" / "quickstart.sh").read_text()
+    steps = re.findall(r"\b\d\d_\w+", script.split("for step in")[1])
     numbered = sorted(path.stem for path in (ROOT / "scripts").glob("[0-9]*.sh"))
     assert steps == numbered
     assert re.findall(r"^\| `(\d\d_\w+)\.sh`", TEXT, re.MULTILINE) == numbered
@@ -50,10 +50,24 @@ def test_every_file_named_exists(page):
     """Links are relative to the page; `paths` in running text to the repository, NAME stands for any file."""
     text = page.read_text()
     links = [page.parent / link for link in re.findall(r"\]\(([^)#:]+)\)", text)]
-    paths = [ROOT / path for path in re.findall(r"`([\w./-]+)`", text) if path.startswith(TOP) and "NAME" not in path]
+    quoted = re.findall(r"`([\w./-]+)`", text)
+    paths = [ROOT / path for path in quoted if path.startswith(TOP) and "NAME" not in path]
     assert [str(path) for path in links + paths if not path.exists()] == []
 
 
 def test_the_main_page_is_short():
     lines = PAGES[0].read_text().splitlines()
     assert len(lines) <= 160 and max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize("page", [PAGES[0], RESULTS / "README.md"], ids=["main", "results"])
+def test_intervals_are_those_of_the_shipped_tables(page):
+    def intervals(text):
+        """Each "77.5 [71.1, 83.6]" as (77.5, 71.1, 83.6), however it is written there."""
+        found = re.findall(r"([+-]?[\d.]+)%? \[([+-]?[\d.]+), ([+-]?[\d.]+)\]", text)
+        return {tuple(round(float(number), 1) for number in triple) for triple in found}
+
+    tables = [table for table in (RESULTS / "tiny").glob("*.md") if table.name != "README.md"]
+    shipped = intervals("".join(table.read_text() for table in tables))
+    told = intervals(page.read_text())
+    assert len(told) >= 10 and told <= shipped
