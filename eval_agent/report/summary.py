@@ -136,13 +136,13 @@ def _of_row(games: pd.DataFrame, label: str, measure: str) -> pd.Series:
 def _counts(line: dict, episodes: pd.DataFrame) -> dict:
     if episodes.empty:
         return {}
-    said = episodes.sort_values(["repetition", "task_id"])[["repetition", "task_id", "digest"]].to_csv()
+    digests = episodes.sort_values(["repetition", "task_id"])[["repetition", "task_id", "digest"]].to_csv(index=False)
     return {
         "runs": episodes["repetition"].nunique(),
         "episodes": len(episodes),
         "missing_episodes": line["planned"] * line["all_games"] - len(episodes),
         "cut_short": int((episodes["terminate_reason"] == CONTEXT_OVERFLOW).sum()),
-        "conversations": hashlib.sha256(said.encode()).hexdigest()[:8],
+        "conversations": hashlib.sha256(digests.encode()).hexdigest()[:8],
     }
 
 

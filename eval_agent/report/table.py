@@ -73,11 +73,12 @@ def _columns_beside(report: Report) -> str:
 
 def _measures_beside(report: Report) -> str:
     """A line for each row and column, in which the measures stand beside each other; published rows below."""
-    lines = [
-        [row, column_title(task, split), *map(_measured_or_published, cells.to_dict("records"))]
-        for (row, task, split), cells in report.cells.groupby(["row", "task", "split"], sort=False)
-    ]
-    return grid(["method", "split", *(TITLES[measure] for measure in report.experiment.measures)], lines)
+    measures, lines = report.experiment.measures, []
+    for (row, task, split), cells in report.cells.groupby(["row", "task", "split"], sort=False):
+        found = {cell["measure"]: cell for cell in cells.to_dict("records")}
+        shown = [_measured_or_published(found[measure]) if measure in found else "-" for measure in measures]
+        lines.append([row, column_title(task, split), *shown])
+    return grid(["method", "split", *(TITLES[measure] for measure in measures)], lines)
 
 
 def _measured(cell: dict) -> str:
