@@ -146,7 +146,7 @@ class Evaluation:
             print(f"note: verbs that begin with the same token share its p_agent, {way}: {groups}")
 
     def _run_episodes(self, pending: list[Task], limits: dict[Task, int], models: "_Models", num_workers: int,
-              total: int, verbose: bool) -> None:
+                      total: int, verbose: bool) -> None:
         """Play ``pending`` of ``total`` tasks; each episode's file is there as soon as it has ended."""
         split, env_class = canonical_split(self.split), self.task_config.env.env_class
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # One table or figure of the paper: plays what is missing, then writes it, measured beside published.
-#     bash scripts/paper.sh EXPERIMENT [MODEL] [--dry_run | --no_run] [--task TASK]
+#     bash scripts/paper.sh EXPERIMENT [MODEL] [--dry_run | --no_run] [--task TASK] [--episodes FILE]
 # EXPERIMENT is a file of configs/paper, MODEL one of configs/model (tiny); table1.sh ... fig9.sh are its doors. Adapters
 # that are missing are trained, models that are served already are used and left running. NUM_WORKERS (4) episodes are
 # played side by side. A run that fails costs its cells, the others go on, and the same command continues; exit code 1.
+# --episodes makes the table from a file of eval_agent.report.export and plays nothing, as --no_run does from $OUT.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"

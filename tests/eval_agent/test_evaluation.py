@@ -406,22 +406,6 @@ def test_models_in_another_chat_format_than_the_recipe_s_are_refused_before_the_
     assert settings["model_config"]["config"] == {"template": "mistral_v02"}
 
 
-def test_a_run_from_when_model_configs_named_the_chat_format_is_continued(run, capsys):
-    assert run("--split", "train", "--limit", "1") == 0
-    folder = run.folder("eval") / "train"
-    settings = read_json(folder / "run.json")
-    settings["model_config"]["config"]["template"] = "mistral_v02"
-    write_json(folder / "run.json", settings)
-    before = stamps(folder)
-    assert run("--split", "train") == 0 and before.items() <= stamps(folder).items()
-    settings["model_config"]["config"]["template"] = "gemma"
-    write_json(folder / "run.json", settings)
-    write_json(run.path / "served.json", {**read_json(run.path / "served.json"), "recipe": "configs/train/mistral.json"})
-    with pytest.raises(SystemExit):
-        run("--split", "train")
-    assert "model_config.config.template: 'gemma' there, 'mistral_v02' now" in capsys.readouterr().err
-
-
 def test_without_a_method_an_agent_has_to_be_named(capsys):
     for flags in ([], ["--method", "react_strong"]):
         with pytest.raises(SystemExit):
