@@ -69,5 +69,5 @@ def test_intervals_are_those_of_the_shipped_tables(page):
 
     tables = [table for table in (RESULTS / "tiny").glob("*.md") if table.name != "README.md"]
     shipped = intervals("".join(table.read_text() for table in tables))
-    told = intervals(page.read_text())
-    assert len(told) >= 10 and told <= shipped
+    named = intervals(page.read_text().partition("## The quickstart")[0])  # whose games have no shipped table
+    assert len(named) >= 10 and named <= shipped

@@ -3,4 +3,4 @@
 # shipped base as agent and as world model over recorded ALFWorld observations. The last line is a JSON object.
 #     bash scripts/bench/decoding.sh [--dialogues 16] [--turns 8]
 source "$(dirname "$0")/../settings.sh"
-PYTHONPATH=. python scripts/bench/decoding.py --device "$DEVICE" "$@"
+python -m scripts.bench.decoding --device "$DEVICE" "$@"

@@ -20,7 +20,7 @@ from pathlib import Path
 import requests
 import torch
 from peft import LoraConfig, get_peft_model
-from profile_pass import profile_pass
+from scripts.bench.profile_pass import profile_pass
 from tqdm import tqdm
 from transformers import MistralConfig, MistralForCausalLM
 

@@ -3,4 +3,4 @@
 # it on disk. The last line is a JSON object.
 #     bash scripts/bench/games.sh [--exp_config alfworld] [--split dev] [--games 20]
 source "$(dirname "$0")/../settings.sh"
-PYTHONPATH=. python scripts/bench/games.py --exp_config "$EXP_CONFIG" "$@"
+python -m scripts.bench.games --exp_config "$EXP_CONFIG" "$@"

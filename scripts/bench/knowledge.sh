@@ -3,4 +3,4 @@
 # a fixed time for each answer. The last line is a JSON object.
 #     bash scripts/bench/knowledge.sh [--latency 0.5] [--concurrency 32]
 source "$(dirname "$0")/../settings.sh"
-PYTHONPATH=. python scripts/bench/knowledge.py "$@"
+python -m scripts.bench.knowledge "$@"

@@ -5,4 +5,4 @@
 source "$(dirname "$0")/../settings.sh"
 chroma=outputs/bench/chroma-venv
 [ -e "$chroma/bin/python" ] || { python -m venv "$chroma" && "$chroma/bin/pip" install -q chromadb==1.5.9; }
-PYTHONPATH=. python scripts/bench/state_base.py --chroma_python "$chroma/bin/python" "$@"
+python -m scripts.bench.state_base --chroma_python "$chroma/bin/python" "$@"

@@ -5,4 +5,4 @@
 #     bash scripts/bench/train.sh --size 7b --conversations 256 --bf16 --peak_tflops 989      # on an H100
 source "$(dirname "$0")/../settings.sh"
 source scripts/bench/llamafactory_env.sh
-PYTHONPATH=. python scripts/bench/train.py --peer "$peer" "$@"
+python -m scripts.bench.train --peer "$peer" "$@"

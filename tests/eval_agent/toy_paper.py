@@ -27,7 +27,10 @@ with open("calls.txt", "a") as calls:
     print("evaluate", flags["--exp_name"], flags["--split"], file=calls)
 if flags["--method"] in os.environ.get("BROKEN", "").split():
     sys.exit(1)
-method = json.load(open(f"configs/method/{flags['--method']}.json"))
+def load(name):
+    method = json.load(open(f"configs/method/{name}.json"))
+    return {**load(method["extends"]), **method} if "extends" in method else method
+method = load(flags["--method"])
 agent = flags.get("--agent_model_name", method["agent_model"])
 games = json.load(open("games.json"))[flags["--split"]]
 experiment = f"{flags['--exp_config']}_{flags['--exp_name']}"
