@@ -68,7 +68,8 @@ class OpenAIAgent(LMAgent):
             begins = [token for token in top if token.strip() and candidate.strip().startswith(token.strip())]
             token = max(begins, key=len, default=None)
             logprob = min(top.values()) if token is None else top[token]
-            scores.append(CandidateScore(ranks.get(token, -1 - len(top)), logprob, logprob))
+            unknown = -1 - len(top) - len(scores)  # a first token of its own, as far as is known
+            scores.append(CandidateScore(ranks.get(token, unknown), logprob, logprob))
         return scores
 
     def _chat(self, messages: list[dict], stop: list[str], **request) -> str:
