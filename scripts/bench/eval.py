@@ -31,6 +31,7 @@ from eval_agent.envs.base import BaseEnv, StepResult
 from eval_agent.episode import Agent, Planner, WorldModel, run_episode
 from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
+from eval_agent.knowledge.planner import agent_distribution
 from eval_agent.knowledge.state_base import StateBase, build_cache
 from eval_agent.tasks import Task
 from eval_agent.trajectories.format import ACTION
@@ -247,8 +248,8 @@ class Released:
         verbs = list(decision["p_agent"])
         prompt = self.agent.template.render([*messages[:-1], {"role": "assistant", "content": opened}])
         scores = stock_scores(lambda r: self.agent._ask("/worker_generate", r), prompt, [f" {v}" for v in verbs])
-        p = torch.tensor([score.first_token_logprob for score in scores]).softmax(0)
-        return bool((p - torch.tensor(list(decision["p_agent"].values()))).abs().max() < 1e-3)
+        p_agent = agent_distribution(dict(zip(verbs, scores)))
+        return all(abs(p - decision["p_agent"][verb]) < 1e-3 for verb, p in p_agent.items())
 
 
 def _same(*pairs: tuple[str, str]) -> bool:
