@@ -6,7 +6,7 @@ import pytest
 
 from eval_agent.report.episodes import RUN, TYPES, csv_reader
 from eval_agent.report.paper import main
-from eval_agent.trajectories.episodes import read_episodes
+from eval_agent.trajectories.episodes import digest, read_episodes
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "data/results/tiny"
@@ -31,5 +31,5 @@ def test_the_sample_episodes_are_those_of_the_tables(agent, method):
     assert len(samples) == 2 and list(run.reset_index().columns) != RUN and set(TYPES) - {"task_id"} == set(run.columns)
     for sample in samples:
         meta, row = sample["meta"], run.loc[sample["meta"]["task_id"]]
-        assert (row["steps"], row["success"], row["invalid_actions"]) == (
-            meta["steps"], meta["success"], meta["invalid_actions"])
+        assert (row["steps"], row["success"], row["invalid_actions"], row["digest"]) == (
+            meta["steps"], meta["success"], meta["invalid_actions"], digest(sample))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.report.episodes import read_run
-from eval_agent.report.experiment import SPLITS, TASKS, TITLES, Experiment, Row, published_rows
+from eval_agent.report.experiment import SPLITS, TASKS, TITLES, Experiment, Row, column_title, published_rows
 from eval_agent.report.plot import plot
 from eval_agent.report.summary import Report, report
 from eval_agent.report.table import write_tables
@@ -35,15 +35,15 @@ def compare(runs: dict[str, Path], task: str, backbone: str | None) -> Report:
     ])  # fmt: skip
     games = episodes.groupby("split")["task_id"].nunique()
     outline = pd.DataFrame([
-        {"row": label, "method": label, "task": task, "split": split, "all_games": games.get(split, 0), "planned": 1,
-         "published": None}
+        {"row": label, "column": column_title(task, split), "method": label, "task": task, "split": split,
+         "all_games": games.get(split, 0), "planned": 1, "published": None}
         for label in runs for split in SPLITS
     ])  # fmt: skip
     found = report(experiment, "", "", outline, episodes[episodes["finished"]])
     if backbone is None:
         return found
-    published = published_rows(task, backbone)
-    published = published.assign(row=published["row"] + f" ({backbone}, paper)")
+    published = published_rows(task, backbone).assign(planned=0)
+    published["row"] += f" ({backbone}, paper)"
     return Report(experiment, "", backbone, pd.concat([found.cells, published], ignore_index=True), found.by_type)
 
 

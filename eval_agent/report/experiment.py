@@ -129,7 +129,7 @@ def column_title(task: str, split: str) -> str:
 
 
 def published_rows(task: str, backbone: str) -> pd.DataFrame:
-    """The published numbers of a task: row, task, split, measure, published and published_backbone.
+    """The published numbers of a task: row, column, task, split, measure, published and published_backbone.
 
     Raises InputError with the known backbones where there are none of ``backbone``.
     """
@@ -148,4 +148,5 @@ def published_rows(task: str, backbone: str) -> pd.DataFrame:
     if backbone not in owners:
         known = ", ".join(owners) or "none"
         raise InputError(f'{task}: no published numbers of backbone "{backbone}" (there are {known})')
-    return table[table["published_backbone"] == backbone]
+    table = table[table["published_backbone"] == backbone]
+    return table.assign(column=[column_title(task, split) for split in table["split"]])

@@ -33,14 +33,14 @@ FILLS = {
 }
 LINES = {"dev": {"color": "#1f4e79", "linestyle": "-"}, "test": {"color": "#c0651a", "linestyle": "--"}}
 MARKERS = {"dev": "D", "test": "s"}
-PANEL_WIDTH = 3.4  # inches: a column of print
+PANEL_WIDTH = 3.4, 2.5  # inches: a column of print; less where measures stand beside each other
 LABEL_WIDTH = 22  # characters of a row's label on one line
 
 
 def plot(report: Report, path: Path) -> None:
     """Write the PNG that the experiment asks for: a panel for each task and measure that has numbers."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    cells = report.cells.dropna(subset="planned")  # without rows that only the paper has
+    cells = report.cells[report.cells["row"].isin([row.label for row in report.experiment.rows])]
     there = [cells[cells[name].notna()] for name in ("mean", "published")]
     shown = next((part for part in there if not part.empty), cells)  # measured, else published, else all
     columns = shown[["task", "split"]].drop_duplicates()
@@ -48,24 +48,26 @@ def plot(report: Report, path: Path) -> None:
     panels = [panel for _, panel in cells.groupby(["task", "measure"], sort=False)]
     with pyplot.rc_context(STYLE):
         if report.experiment.plot == "gamma":
-            figure, axes = _figure(len(panels), 2.9)
+            figure, axes = _figure(report, len(panels), 2.9)
             for axis, panel in zip(axes, panels):
                 _gamma_panel(axis, report, panel)
         else:
             rows, splits = cells["row"].nunique(), columns.groupby("task").size().max()
-            figure, axes = _figure(len(panels), 0.5 + (0.16 + 0.12 * splits) * rows, sharey=True)
+            figure, axes = _figure(report, len(panels), 0.5 + (0.16 + 0.12 * splits) * rows, sharey=True)
             for axis, panel in zip(axes, panels):
                 _bar_panel(axis, panel)
             axes[0].invert_yaxis()  # shared: once for all panels
-        for axis, panel in zip(axes, panels):
-            axis.set_title(TASKS[panel["task"].iloc[0]], loc="left")
+        tasks = [panel["task"].iloc[0] for panel in panels]
+        for place, task in enumerate(tasks):
+            if task not in tasks[:place]:
+                axes[place].set_title(TASKS[task], loc="left")
         _legend(figure, axes, report)
         figure.savefig(path, dpi=200)
         pyplot.close(figure)
 
 
-def _figure(panels: int, height: float, **options):
-    size = (PANEL_WIDTH * panels, height + 0.8)
+def _figure(report: Report, panels: int, height: float, **options):
+    size = (PANEL_WIDTH[len(report.experiment.measures) > 1] * panels, height + 0.8)
     figure, axes = pyplot.subplots(1, panels, figsize=size, layout="constrained", squeeze=False, **options)
     return figure, axes[0]
 

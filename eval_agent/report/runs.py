@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from eval_agent.config import PlannerSection, load_method
+from eval_agent.config import Method, PlannerSection, load_method
 from eval_agent.errors import InputError
 from eval_agent.report.episodes import NONE, Reader, read_run
-from eval_agent.report.experiment import Experiment, Row, split_column
+from eval_agent.report.experiment import Experiment, Row, column_title, split_column
 from eval_agent.report.paper_model import PaperModel
 from eval_agent.tasks import load_tasks
 
 PLAIN_BASE = "base"  # served without an adapter
 UNIFIED = "unified_world_model"  # one adapter for every task
-Cell = tuple[str, str]  # a row's label, a column
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,20 @@ class Run:
     arguments: tuple[str, ...] = field(repr=False)  # of eval_agent.eto_multi_main_probs
 
     @property
+    def column(self) -> str:
+        return f"{self.task}/{self.split}"
+
+    @property
     def name(self) -> str:
-        return f"{self.task}/{self.split} {self.exp_name}"
+        return f"{self.column} {self.exp_name}"
 
 
 class Plan:
-    """The runs of an experiment for a model, their games and the episodes that there are."""
+    """The runs of an experiment for a model, their games and the episodes that there are.
+
+    A cell is (a row's label, a column); ``games`` has each column's task ids, where they are not at hand those that
+    were played; ``unavailable`` why nothing can be played of a column, for the columns of which that is so.
+    """
 
     def __init__(self, experiment: Experiment, model: PaperModel, read: Reader = read_run, workers: int = 1):
         """``read`` gives a run's episodes by its folder; ``workers``: episodes side by side."""
@@ -50,22 +57,17 @@ class Plan:
         self._read = cache(read)
 
     @cached_property
-    def cells(self) -> dict[Cell, list[Run]]:
+    def cells(self) -> dict[tuple[str, str], list[Run]]:
         """The repetitions of each cell; an empty list where nothing can be run."""
-        return {
-            (row.label, column): self._repetitions(row, column)
-            for row in self.experiment.rows for column in self.experiment.columns
-        }  # fmt: skip
-
-    @cached_property
-    def unavailable(self) -> dict[str, str]:
-        """Why nothing can be played of a column, in words, for the columns of which that is so."""
-        return {column: why for column in self.experiment.columns if (why := self._why_not(column))}
+        return {(row.label, column): self._repetitions(row, *split_column(column)) for row, column in self._places()}
 
     @cached_property
     def games(self) -> dict[str, list[str]]:
-        """Each column's task ids; where its games are not at hand, those that were played."""
-        return {column: self._games(column) for column in self.experiment.columns}
+        return {column: games for column, (games, _) in self._columns.items()}
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        return {column: why for column, (_, why) in self._columns.items() if why}
 
     def runs_of(self, task: str | None) -> list[Run]:
         """The runs that can be played, or those of one task; first repetitions first.
@@ -76,14 +78,12 @@ class Plan:
             raise InputError(f'--task "{task}": {self.model.name} has {", ".join(self.model.tasks)}')
         repetitions = max(map(len, self.cells.values()), default=0)
         ordered = [runs[k] for k in range(repetitions) for runs in self.cells.values() if k < len(runs)]
-        wanted = [
-            run for run in dict.fromkeys(ordered)
-            if task in (None, run.task) and f"{run.task}/{run.split}" not in self.unavailable
-        ]  # fmt: skip
-        return sorted(wanted, key=lambda run: self.model.tasks.index(run.task))
+        there = [run for run in dict.fromkeys(ordered) if run.column not in self.unavailable]
+        tasks = [task] if task else self.model.tasks
+        return [run for name in tasks for run in there if run.task == name]
 
     def games_of(self, run: Run) -> list[str]:
-        return self.games[f"{run.task}/{run.split}"]
+        return self.games[run.column]
 
     def finished(self, run: Run) -> pd.DataFrame:
         """The finished episodes of a run's split."""
@@ -96,17 +96,13 @@ class Plan:
 
     def played(self) -> pd.DataFrame:
         """What there is of all cells: finished episodes, with row and repetition."""
-        found = [
-            self.finished(run).assign(row=label, repetition=k)
-            for (label, _), runs in self.cells.items() for k, run in enumerate(runs, 1)
-        ]  # fmt: skip
+        numbered = [(label, k, run) for (label, _), runs in self.cells.items() for k, run in enumerate(runs, 1)]
+        found = [self.finished(run).assign(row=label, repetition=k) for label, k, run in numbered]
         return pd.concat(found or [NONE.assign(row="", repetition=0)], ignore_index=True)
 
     def outline(self) -> pd.DataFrame:
         """A line for each cell: what is measured there, by how many runs of how many games, and what the paper has."""
-        return pd.DataFrame([
-            self._outline(row, column) for row in self.experiment.rows for column in self.experiment.columns
-        ])  # fmt: skip
+        return pd.DataFrame([self._outline(row, column) for row, column in self._places()])
 
     def why_not(self, row: Row) -> str | None:
         """What the model lacks for a row, in words."""
@@ -116,42 +112,36 @@ class Plan:
             return f"the tasks of {self.model.name} have different base models"
         return None
 
-    def _why_not(self, column: str) -> str | None:
+    def _places(self) -> list[tuple[Row, str]]:
+        return [(row, column) for row in self.experiment.rows for column in self.experiment.columns]
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[list[str], str | None]]:
+        return {column: self._at_hand(column) for column in self.experiment.columns}
+
+    def _at_hand(self, column: str) -> tuple[list[str], str | None]:
+        """A column's games and, where nothing can be played of it, why."""
         task, split = split_column(column)
-        if task == "webshop":
-            return "there is no WebShop here"
         if task not in self.model.tasks:
-            return f"{self.model.name} has no task {task}"
-        if split not in self.model.settings.splits:
-            return f'"{split}" is not among the splits of {self.model.name}'
+            return [], f"{self.model.name} has no task {task}"
         try:
-            load_tasks(self.model.task_config(task), split)
+            if split not in self.model.settings.splits:
+                raise InputError(f'"{split}" is not among the splits of {self.model.name}')
+            return [one.task_id for one in load_tasks(self.model.task_config(task), split)], None
         except InputError as error:
-            return str(error)
-        return None
-
-    def _games(self, column: str) -> list[str]:
-        task, split = split_column(column)
-        if column not in self.unavailable:
-            return [one.task_id for one in load_tasks(self.model.task_config(task), split)]
-        runs = [run for (_, at), runs in self.cells.items() if at == column for run in runs]
-        return sorted({game for run in runs for game in self._read(run.folder)["task_id"]})
-
-    def _planner(self, row: Row, task: str) -> dict | None:
-        """The planner's settings as a row has them; None where it does not plan, or not in this task."""
-        method = load_method(row.method)
-        if not method.plans or task not in self.model.tasks:
-            return None
-        own = {name: getattr(row, name) for name in ("gamma", "n_neighbours") if getattr(row, name) is not None}
-        return method.apply(self.model.task_config(task)).planner.model_dump() | own
+            runs = [run for runs in self.cells.values() for run in runs if run.column == column]
+            return sorted({game for run in runs for game in self._read(run.folder)["task_id"]}), str(error)
 
     def _outline(self, row: Row, column: str) -> dict:
-        (task, split), planner = split_column(column), self._planner(row, split_column(column)[0]) or {}
+        (task, split), method = split_column(column), load_method(row.method)
+        plans = method.plans and task in self.model.tasks
+        planner = method.apply(self.model.task_config(task)).planner if plans else row  # a row has both fields too
         return {
             "row": row.label,
+            "column": column_title(task, split),
             "method": row.method,
-            "gamma": planner.get("gamma", row.gamma),
-            "n_neighbours": planner.get("n_neighbours", row.n_neighbours),
+            "gamma": planner.gamma if row.gamma is None else row.gamma,
+            "n_neighbours": planner.n_neighbours if row.n_neighbours is None else row.n_neighbours,
             "task": task,
             "split": split,
             "all_games": len(self.games[column]),
@@ -160,20 +150,18 @@ class Plan:
             "published_backbone": row.backbone,
         }
 
-    def _repetitions(self, row: Row, column: str) -> list[Run]:
-        task, split = split_column(column)
+    def _repetitions(self, row: Row, task: str, split: str) -> list[Run]:
         if task not in self.model.tasks or not row.measured or self.why_not(row):
             return []
         method = load_method(row.method)
-        warm = method.agent_temperature(method.apply(self.model.task_config(task))) > 0
-        times = self.model.settings.repetitions if warm else 1
-        return [self._run(row, task, split, k) for k in range(1, times + 1)]
+        config = method.apply(self.model.task_config(task))
+        times = self.model.settings.repetitions if method.agent_temperature(config) > 0 else 1
+        return [self._run(row, task, split, method, config.planner, k) for k in range(1, times + 1)]
 
-    def _run(self, row: Row, task: str, split: str, k: int) -> Run:
-        method, model = load_method(row.method), self.model
-        variant, variant_flags = _variant(row, method.apply(model.task_config(task)).planner)
+    def _run(self, row: Row, task: str, split: str, method: Method, planner: PlannerSection, k: int) -> Run:
+        variant, variant_flags = _variant(row, planner)
         exp_name = row.method + variant + (f"_run{k}" if k > 1 else "")
-        out, exp_config = model.out(task), model.exp_config(task)
+        model, out, exp_config = self.model, self.model.out(task), self.model.exp_config(task)
         agent, world = method.agent_model, method.world_model
         encoder = method.overrides.get("state_base.encoder")
         flags = {

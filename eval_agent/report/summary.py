@@ -12,29 +12,29 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from eval_agent.report.experiment import Experiment, Row, column_title
+from eval_agent.report.experiment import Experiment, Row
 from eval_agent.trajectories.episodes import CONTEXT_OVERFLOW, MEASURES
 
-CELL = ["row", "method", "task", "split"]
 REWARD = "average_reward"
 UNITS = {"average_reward": 100, "success_rate": 100, "average_steps": 1, "hallucination_rate": 100}  # the paper's
 RESAMPLES = 10_000
-NUMBERS = ["measure", "mean", "low", "high", "games", "runs", "episodes", "missing_episodes", "cut_short",
-           "conversations"]
-ENDS = ("", "_low", "_high", "_games", "_up", "_down")  # of a difference's columns
-COUNTS = ("n_neighbours", "games", "planned", "runs", "episodes", "cut_short", "up", "down")  # ends of such columns' names
-BY_TYPE = [*CELL, "task_type", REWARD, "low", "high", "games", "difference", "difference_low", "difference_high",
-           "difference_games", "up", "down", "difference_from"]
+MEAN = ["measure", "mean", "low", "high", "games"]
+PUBLISHED = ["published", "published_backbone"]  # numbers of the outline that are of all task types together
+RESTS_ON = ["runs", "episodes", "missing_episodes", "cut_short", "conversations"]
+ENDS = ["", "_low", "_high", "_games", "_up", "_down"]  # of a difference's columns
+# ends of the names of columns that count something
+COUNTS = ("n_neighbours", "games", "planned", "runs", "episodes", "cut_short", "up", "down")
 
 
 @dataclass(frozen=True)
 class Report:
-    """A table: one line of ``cells`` for each row, column and measure; one of ``by_type`` for each task type in it.
+    """A table: one line of ``cells`` for each row, column and measure; one of ``by_type`` for each task type of a cell.
 
-    ``cells`` holds the outline's columns (see :func:`report`) and measure, mean, low, high, games, runs, episodes,
-    missing_episodes, cut_short (episodes that a full context ended), conversations (equal where two cells rest on
-    the same ones), and difference_from_<reference> with _low, _high, _games, _up and _down. ``by_type`` has the
-    average reward in percent, in ALFWorld the success rate. What there is not is NaN.
+    Both hold the outline's columns (see :func:`report`), measure, mean, low, high, games and, for each reference,
+    difference_from_<reference> with _low, _high, _games, _up and _down. ``cells`` adds runs, episodes,
+    missing_episodes, cut_short (episodes that a full context ended) and conversations (a digest: equal where two
+    cells rest on the same ones); ``by_type`` task_type, for the average reward and the first reference alone. What
+    there is not is NaN.
     """
 
     experiment: Experiment  # of a model
@@ -43,31 +43,33 @@ class Report:
     cells: pd.DataFrame
     by_type: pd.DataFrame
 
-    def by_column(self) -> dict[str, pd.DataFrame]:
-        """Each column's cells by its title, of the first measure."""
-        first = self.cells[self.cells["measure"] == self.experiment.measures[0]]
-        return {column_title(*column): cells for column, cells in first.groupby(["task", "split"], sort=False)}
-
 
 def report(experiment: Experiment, backbone: str, published_backbone: str, outline: pd.DataFrame,
            played: pd.DataFrame) -> Report:
     """The numbers of an experiment.
 
-    ``outline``: a line for each row and column, with row, method, task, split, all_games (the split's games) and
-    planned (repetitions); ``played``: finished episodes as report.episodes has them, with row and repetition.
+    ``outline``: a line for each row and column, with row, column (its title), task, split, all_games (the split's
+    games), planned (repetitions) and whatever else the CSV shall have; ``played``: finished episodes as
+    report.episodes has them, with row and repetition.
     """
-    cells, by_type = [], []
+    cells, by_type, references = [], [], experiment.reference_rows
     for (task, split), column in outline.groupby(["task", "split"], sort=False):
         here = played[(played["task"] == task) & (played["split"] == split)]
-        games = _games(experiment, here)
+        games = per_game(here, len(experiment.rows))
         for line in column.to_dict("records"):
-            mine = here[here["row"] == line["row"]]
-            found = [_cell(experiment, line["row"], measure, games) for measure in experiment.measures]
-            cells += [line | _counts(line, mine) | cell for cell in found]
-            by_type += _by_type(experiment, line, games) if "mean" in found[0] else []
-    differences = [reference_name(row) + end for row in experiment.reference_rows for end in ENDS]
-    return Report(experiment, backbone, published_backbone, _frame(cells, [*outline, *NUMBERS, *differences], outline),
-                  _frame(by_type, BY_TYPE, outline))
+            rests_on = _rests_on(line, here[here["row"] == line["row"]])
+            found = [_numbers(line["row"], games, measure, references) for measure in experiment.measures]
+            cells += [line | rests_on | numbers for numbers in found]
+            if "mean" in found[0]:
+                kinds = games.groupby("task_type")
+                found = [(kind, _numbers(line["row"], part, REWARD, references[:1])) for kind, part in kinds]
+                by_type += [line | {"task_type": kind} | numbers for kind, numbers in found if "mean" in numbers]
+    differences = [difference_from(row) + end for row in references for end in ENDS]
+    of_type = [*outline.columns.drop(PUBLISHED, errors="ignore"), "task_type", *MEAN, *differences[:len(ENDS)]]
+    return Report(
+        experiment, backbone, published_backbone,
+        _frame(cells, [*outline, *MEAN, *RESTS_ON, *differences], outline), _frame(by_type, of_type, outline),
+    )  # fmt: skip
 
 
 def estimate(values: pd.Series) -> dict[str, float]:
@@ -91,11 +93,16 @@ def difference(mine: pd.Series, reference: pd.Series) -> dict[str, float]:
     return found and {**found, "up": int((paired > 0).sum()), "down": int((paired < 0).sum())}
 
 
-def per_game(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Each row's games by (row, task_id): the measures in the paper's units, means over repetitions, and task_type."""
+def per_game(episodes: pd.DataFrame, rows: int) -> pd.DataFrame:
+    """Each row's games by (row, task_id): the measures in the paper's units, means over repetitions, and task_type.
+
+    Wins are shared among ``rows`` rows, so that they need all of them.
+    """
     values = {name: UNITS[name] * value_of(episodes) for name, value_of in MEASURES.items()}
     how = dict.fromkeys(values, "mean") | {"task_type": "first"}
-    return episodes.assign(**values).groupby(["row", "task_id"]).agg(how)
+    games = episodes.assign(**values).groupby(["row", "task_id"]).agg(how)
+    whole = episodes["row"].nunique() == rows
+    return games.assign(step_wins=step_wins(games["average_steps"]) if whole else np.nan)
 
 
 def step_wins(steps: pd.Series) -> pd.Series:
@@ -108,32 +115,24 @@ def step_wins(steps: pd.Series) -> pd.Series:
     return (100 * fewest.div(fewest.sum(axis=1), axis=0)).unstack()
 
 
-def reference_name(row: Row) -> str:
+def difference_from(reference: Row) -> str:
     """The column of the differences from a reference."""
-    return f"difference_from_{row.method}" + ("" if row.gamma is None else f"_gamma{row.gamma:g}")
+    return f"difference_from_{reference.method}" + ("" if reference.gamma is None else f"_gamma{reference.gamma:g}")
 
 
-def _frame(lines: list[dict], columns: list[str], outline: pd.DataFrame) -> pd.DataFrame:
-    """``lines`` with whole numbers as such, in the order of the outline's rows."""
-    order = {row: place for place, row in enumerate(dict.fromkeys(outline["row"]))}
-    table = pd.DataFrame(lines, columns=columns)
-    table = table.astype({name: "Int64" for name in columns if name.endswith(COUNTS)})
-    return table.sort_values("row", key=lambda rows: rows.map(order), kind="stable", ignore_index=True)
+def _numbers(label: str, games: pd.DataFrame, measure: str, references: list[Row]) -> dict:
+    """A row's mean over ``games`` and its differences from the other ``references``."""
+    def of(row: str) -> pd.Series:
+        return games.loc[games.index.get_level_values("row") == row, measure].droplevel("row").dropna()
+
+    found = {"measure": measure, **estimate(of(label))}
+    for row in references:
+        if row.label != label:
+            found |= zip((difference_from(row) + end for end in ENDS), difference(of(label), of(row.label)).values())
+    return found
 
 
-def _games(experiment: Experiment, episodes: pd.DataFrame) -> pd.DataFrame:
-    """:func:`per_game`, with wins where every row has games: they are shared among all."""
-    games = per_game(episodes)
-    whole = {row.label for row in experiment.rows} == set(episodes["row"])
-    return games.assign(step_wins=step_wins(games["average_steps"]) if whole else np.nan)
-
-
-def _of_row(games: pd.DataFrame, label: str, measure: str) -> pd.Series:
-    """A row's value of each game."""
-    return games.loc[games.index.get_level_values("row") == label, measure].droplevel("row").dropna()
-
-
-def _counts(line: dict, episodes: pd.DataFrame) -> dict:
+def _rests_on(line: dict, episodes: pd.DataFrame) -> dict:
     if episodes.empty:
         return {}
     digests = episodes.sort_values(["repetition", "task_id"])[["repetition", "task_id", "digest"]].to_csv(index=False)
@@ -146,26 +145,9 @@ def _counts(line: dict, episodes: pd.DataFrame) -> dict:
     }
 
 
-def _cell(experiment: Experiment, label: str, measure: str, games: pd.DataFrame) -> dict:
-    mine = _of_row(games, label, measure)
-    found = {"measure": measure, **estimate(mine)}
-    for row in experiment.reference_rows:
-        if row.label != label:
-            compared = difference(mine, _of_row(games, row.label, measure))
-            found |= {reference_name(row) + end: number for end, number in zip(ENDS, compared.values())}
-    return found
-
-
-def _by_type(experiment: Experiment, line: dict, games: pd.DataFrame) -> list[dict]:
-    """A line's rewards by task type, against the first reference."""
-    mine, first = _of_row(games, line["row"], REWARD), experiment.reference_rows[:1]
-    kinds = _of_row(games, line["row"], "task_type")
-    found = []
-    for kind, group in mine.groupby(kinds):
-        one = {name: line[name] for name in CELL} | {"task_type": kind}
-        one |= dict(zip(BY_TYPE[5:], estimate(group).values()))
-        if first and first[0].label != line["row"]:
-            compared = difference(group, _of_row(games, first[0].label, REWARD))
-            one |= dict(zip(BY_TYPE[9:], [*compared.values(), first[0].method])) if compared else {}
-        found.append(one)
-    return found
+def _frame(lines: list[dict], columns: list[str], outline: pd.DataFrame) -> pd.DataFrame:
+    """``lines`` in the order of the outline's rows, counts as whole numbers."""
+    order = {row: place for place, row in enumerate(dict.fromkeys(outline["row"]))}
+    table = pd.DataFrame(lines, columns=columns)
+    table = table.astype({name: "Int64" for name in columns if name.endswith(COUNTS)})
+    return table.sort_values("row", key=lambda rows: rows.map(order), kind="stable", ignore_index=True)

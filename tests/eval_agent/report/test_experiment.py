@@ -72,6 +72,20 @@ def test_a_benchmark_s_published_rows_are_gathered_from_the_tables():
         published_rows("alfworld", "Mistral-8B")
 
 
+def test_a_stronger_agent_has_a_row_for_each_backbone_and_one_is_measured():
+    table = EXPERIMENTS["table4"].of_model("Mistral-7B", strong="GPT-4")
+    assert [(row.label, row.measured) for row in table.rows] == [
+        ("GPT-3.5-Turbo ReAct", False), ("GPT-4 ReAct", True),
+        ("GPT-3.5-Turbo WKM w/o state", False), ("GPT-4 WKM w/o state", True),
+    ]  # fmt: skip
+    assert [row.label for row in table.reference_rows] == ["GPT-4 ReAct"]
+    assert table.published(table.rows[3], "alfworld/test") == 47.01
+    other = EXPERIMENTS["table1"].of_model("Gemma-7B", strong="Qwen")
+    assert "Qwen ReAct" in [row.label for row in other.rows]
+    wkm, = [row for row in other.rows if row.label == "WKM"]
+    assert other.published(wkm, "alfworld/dev") == 70.71
+
+
 @pytest.mark.parametrize(
     "change, message",
     [

@@ -69,7 +69,7 @@ def test_the_dry_run_counts_episodes_and_says_what_is_there(toy_paper):
     assert any(
         line.startswith("cannot be played: alfworld/dev: nowhere/valid_seen: no such folder") for line in told
     )
-    assert "cannot be played: webshop/test: there is no WebShop here" in told
+    assert "cannot be played: webshop/test: toy has no task webshop" in told
 
 
 def test_a_strong_agent_is_the_model_config_s_or_missing(toy_paper):

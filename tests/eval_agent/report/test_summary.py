@@ -22,7 +22,7 @@ def values(**of_games):
 
 
 def test_a_game_s_value_is_its_mean_over_the_repetitions_that_have_it():
-    games = per_game(played({"a": 1, "b": 0}, {"a": 1, "b": 0}, {"a": 0})).droplevel("row")
+    games = per_game(played({"a": 1, "b": 0}, {"a": 1, "b": 0}, {"a": 0}), rows=2).droplevel("row")
     assert games["average_reward"].to_dict() == {"a": pytest.approx(200 / 3), "b": 0}
     assert games["average_steps"].to_dict() == {"a": 20, "b": 40}
     assert games["hallucination_rate"].to_dict() == {"a": pytest.approx(100 / 3), "b": 100}
