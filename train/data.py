@@ -1,5 +1,6 @@
 """SFT conversations and ETO's pairs: which files dataset_info.json names, read and checked before anything long starts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +37,21 @@ def read_conversations(files: list[Path], max_samples: int | None) -> list[Conve
     Raises InputError with file, record and field for malformed ones.
     """
     conversations = []
+    for record, where, named in _records(files, max_samples):
+        turns = check_conversations(record, where)
+        turns = turns[: len(turns) // 2 * 2]
+        _check_learnt(turns, where)
+        conversations.append(Conversation(turns, named))
+    return conversations
+
+
+def _records(files: list[Path], max_samples: int | None) -> Iterator[tuple[dict, str, str]]:
+    """(record, where it stands, the same with its own name), the first ``max_samples`` of each file."""
     for path in files:
         for index, record in enumerate(read_records(path)[:max_samples]):
             where = f"{path}: record {index}"
-            turns = check_conversations(record, where)
-            turns = turns[: len(turns) // 2 * 2]
-            _check_learnt(turns, where)
             name = record.get("id", record.get("game_file"))
-            conversations.append(Conversation(turns, where if name is None else f"{where} ({name})"))
-    return conversations
+            yield record, where, where if name is None else f"{where} ({name})"
 
 
 def _check_learnt(turns: list[dict], where: str) -> None:
@@ -102,16 +109,12 @@ def read_pairs(files: list[Path], max_samples: int | None) -> list[Pair]:
     Raises InputError with file, record and field for malformed ones.
     """
     pairs = []
-    for path in files:
-        for index, record in enumerate(read_records(path)[:max_samples]):
-            where = f"{path}: record {index}"
-            prompt = check_conversations(record, where)
-            if len(prompt) % 2 == 0:
-                raise InputError(f"{where}: conversations, the prompt, has to end with a human turn")
-            name = record.get("id", record.get("game_file"))
-            named = where if name is None else f"{where} ({name})"
-            sides = [Conversation(_joined(record, prompt, side, where), named) for side in SIDES]
-            pairs.append(Pair(*sides, len(prompt), named))
+    for record, where, named in _records(files, max_samples):
+        prompt = check_conversations(record, where)
+        if len(prompt) % 2 == 0:
+            raise InputError(f"{where}: conversations, the prompt, has to end with a human turn")
+        sides = [Conversation(_joined(record, prompt, side, where), named) for side in SIDES]
+        pairs.append(Pair(*sides, len(prompt), named))
     return pairs
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 import requests
 import torch
 from peft import LoraConfig, get_peft_model
-from scripts.bench.profile_pass import profile_pass
 from tqdm import tqdm
 from transformers import MistralConfig, MistralForCausalLM
 
@@ -35,6 +34,7 @@ from eval_agent.knowledge.planner import agent_distribution
 from eval_agent.knowledge.state_base import StateBase, build_cache
 from eval_agent.tasks import Task
 from eval_agent.trajectories.format import ACTION
+from scripts.bench.profile_pass import profile_pass
 from train.tiny_base.tokenizer import train_tokenizer
 
 OBSERVATIONS = Path(__file__).with_name("observations.json")
