@@ -27,7 +27,7 @@ data() { # MODE FILE [NAME]: $OUT/sft/NAME.json, training data of MODE from $OUT
 fit() { # NAME DATASETS RECIPE... [--flag value ...]
     local name=$1 datasets=$2
     shift 2
-    accelerate launch --config_file "$ACCELERATE" train/train_bash.py "$@" \
+    accelerate launch --quiet --config_file "$ACCELERATE" train/train_bash.py "$@" \
         ${BASE_MODEL:+--model_name_or_path "$BASE_MODEL"} --dataset_dir "$OUT/sft" --dataset "$datasets" \
         --output_dir "$OUT/peft/$name"
 }
