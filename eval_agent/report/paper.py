@@ -97,8 +97,8 @@ def write_results(plan: Plan) -> None:
     markdown = write_tables(table, folder, experiment.name)
     if experiment.plot:
         plot(table, folder / f"{experiment.name}.png")
-    kinds = "md, csv, _by_type.csv" + (", png" if experiment.plot else "")
-    print(f"\n{markdown}\nwrote {folder / experiment.name}.{{{kinds}}}")
+    ends = ".md,.csv,_by_type.csv" + (",.png" if experiment.plot else "")
+    print(f"\n{markdown}\nwrote {folder / experiment.name}{{{ends}}}")
 
 
 if __name__ == "__main__":
