@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from eval_agent.agents import CandidateScore, ModelError, load_agent
+from eval_agent.agents import ModelError, load_agent
 from eval_agent.agents.chat_format import format_of_recipe
 from eval_agent.config import Method, ModelConfig, PlannerSection, TaskConfig, read_instruction
 from eval_agent.envs import ProcessEnv
@@ -16,6 +16,7 @@ from eval_agent.episode import Agent, Crashed, Planner, WorldModel, run_episode
 from eval_agent.errors import InputError
 from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
+from eval_agent.knowledge.planner import by_first_token
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
 from eval_agent.tasks import Task, canonical_split, choose_evenly, load_tasks
 from eval_agent.trajectories.episodes import (
@@ -139,9 +140,9 @@ class Evaluation:
         verbs = self.task_config.planner.verbs
         opened = {"role": "assistant", "content": f"Thought: Hello.\n{ACTION}"}
         scores = agent.score([*_HELLO, opened], [f" {verb}" for verb in verbs])
-        shared = _sharing_first_token(verbs, scores)
+        shared = [group for group in by_first_token(dict(zip(verbs, scores))).values() if len(group) > 1]
         if shared:
-            groups = "; ".join(", ".join(group) for group in shared)
+            groups = "; ".join(map(", ".join, shared))
             way = "by their whole strings" if agent.scores_whole_strings else "evenly: this endpoint scores first tokens only"
             print(f"note: verbs that begin with the same token share its p_agent, {way}: {groups}")
 
@@ -198,13 +199,6 @@ def _that_matters(model_config: ModelConfig) -> dict:
     if model_config.recipe:
         config["template"] = format_of_recipe(model_config.recipe).template
     return {"agent_class": model_config.agent_class, "config": config}
-
-
-def _sharing_first_token(verbs: list[str], scores: list[CandidateScore]) -> list[list[str]]:
-    groups: dict[int, list[str]] = {}
-    for verb, score in zip(verbs, scores):
-        groups.setdefault(score.first_token, []).append(verb)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 class _Models(threading.local):

@@ -12,6 +12,7 @@ import pyarrow
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from eval_agent.agents import chat_templates
 from eval_agent.agents.chat_templates import ChatTemplate
 from eval_agent.files import cache_key, file_digest
 from train import encoding
@@ -37,7 +38,7 @@ def encode_conversations(
     key = cache_key(
         texts=[conversation.turns for conversation in conversations], tokenizer=tokenizer.backend_tokenizer.to_str(),
         bos=tokenizer.bos_token_id, template=asdict(template), cutoff_len=cutoff_len, train_on_prompt=train_on_prompt,
-        code=file_digest(encoding.__file__),
+        code=[file_digest(module) for module in (__file__, encoding.__file__, chat_templates.__file__)],
     )
 
     def encode(numbers: list[int]) -> dict[str, list]:

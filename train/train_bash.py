@@ -10,7 +10,6 @@ its base by
     python train/train_bash.py --adapter_name_or_path outputs/peft/agent_model --export_dir outputs/merged
 """
 
-import hashlib
 import os
 import sys
 from enum import Enum
@@ -23,6 +22,7 @@ from transformers import ProgressCallback, Trainer  # noqa: E402
 
 from eval_agent.agents.chat_templates import get_template  # noqa: E402
 from eval_agent.errors import exit_on_input_error  # noqa: E402
+from eval_agent.files import file_digest  # noqa: E402
 from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments, warn  # noqa: E402
 from train.base_model import load_lora_model, load_tokenizer, merge_adapter, within_context  # noqa: E402
 from train.data import Conversation, Pair, dataset_files, read_conversations, read_pairs  # noqa: E402
@@ -122,15 +122,11 @@ def run_settings(
     settings = {**vars(model_args), **vars(data_args), **plain}
     for name in ("dataset", "dataset_dir", "overwrite_cache"):  # the data's content counts, not its name
         del settings[name]
-    settings["data_sha256"] = [_sha256(path) for path in files]
+    settings["data_sha256"] = [file_digest(path) for path in files]
     if model_args.adapter_name_or_path:
         weights = Path(model_args.adapter_name_or_path) / "adapter_model.safetensors"
-        settings["adapter_sha256"] = _sha256(weights) if weights.is_file() else None
+        settings["adapter_sha256"] = file_digest(weights) if weights.is_file() else None
     return settings
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def use_all_cores(args: SftArguments) -> None:

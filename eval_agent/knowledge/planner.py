@@ -49,12 +49,18 @@ def agent_distribution(scores: Mapping[str, CandidateScore]) -> dict[str, float]
     Verbs may share a first token ("wait" and "wait1"; with some tokenizers all numbers). Its probability then counts
     once, divided among them as the probabilities of their whole strings are to each other.
     """
-    sharers: dict[int, list[str]] = {}
-    for verb, score in scores.items():
-        sharers.setdefault(score.first_token, []).append(verb)
+    sharers = by_first_token(scores)
     tokens = _softmax({token: scores[verbs[0]].first_token_logprob for token, verbs in sharers.items()})
     shares = {token: _softmax({verb: scores[verb].logprob for verb in verbs}) for token, verbs in sharers.items()}
     return {verb: tokens[score.first_token] * shares[score.first_token][verb] for verb, score in scores.items()}
+
+
+def by_first_token(scores: Mapping[str, CandidateScore]) -> dict[int, list[str]]:
+    """The verbs that begin with each token, in A_u's order."""
+    verbs: dict[int, list[str]] = {}
+    for verb, score in scores.items():
+        verbs.setdefault(score.first_token, []).append(verb)
+    return verbs
 
 
 def _softmax(logprobs: dict) -> dict:

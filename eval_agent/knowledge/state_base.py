@@ -5,7 +5,6 @@ comes before the N nearest are taken) and meta.json, which ties it to one triple
 Written last, meta.json is also the sign that the cache is whole. Nothing here is pickled.
 """
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import faiss
 import numpy as np
 
 from eval_agent.errors import InputError
-from eval_agent.files import read_json, read_records, write_json
+from eval_agent.files import file_digest, read_json, read_records, write_json
 from eval_agent.knowledge.encoders import Encoder
 from eval_agent.trajectories.format import action_verb, expert_of, known_steps, one_line
 
@@ -75,7 +74,7 @@ def build_cache(
         "encoder_model": encoder_model,
         "dimension": vectors.shape[1],
         "triplets": os.path.relpath(Path(triplets_path).resolve(), cache.resolve()),
-        "triplets_sha256": _sha256(triplets_path),
+        "triplets_sha256": file_digest(triplets_path),
         "groups": groups,
     }
     write_json(cache / _META, meta)
@@ -122,7 +121,7 @@ class StateBase:
             raise InputError(
                 f"{cache}: its triplets file {triplets_path.resolve()} is gone; put it back or {_REBUILD}"
             )
-        if _sha256(triplets_path) != meta["triplets_sha256"]:
+        if file_digest(triplets_path) != meta["triplets_sha256"]:
             raise InputError(
                 f"{cache}: {triplets_path.resolve()} has changed since the cache was built; {_REBUILD}"
             )
@@ -205,7 +204,3 @@ def _read_meta(cache: Path) -> dict:
     if missing:
         raise InputError(f"{cache / _META}: lacks {', '.join(sorted(missing))}; {_REBUILD}")
     return meta
-
-
-def _sha256(path: str | Path) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

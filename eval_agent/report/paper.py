@@ -37,7 +37,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--dry_run", action="store_true", help="only print the runs and which of them exist")
     parser.add_argument("--plan", action="store_true", help="only print what is missing, for a script")
     parser.add_argument("--task", help="run what is missing of this task only, such as alfworld")
-    parser.add_argument("--episodes", type=Path, help="a CSV of eval_agent.report.episodes in place of results folders")
+    parser.add_argument("--episodes", type=Path, help="a CSV of eval_agent.report.export in place of results folders")
     return parser.parse_args(argv)
 
 

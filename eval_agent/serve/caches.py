@@ -5,8 +5,6 @@ same tokens have other states under another one. An answer may stand for a secon
 same: of greedy decoding, of sampling with a seed, of scores.
 """
 
-import hashlib
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +15,8 @@ import numpy as np
 import torch
 from cachetools import LRUCache
 from transformers.cache_utils import Cache, DynamicLayer
+
+from eval_agent.files import cache_key
 
 # a prompt's last tokens may merge with what follows it, so an entry may lose a few and still be continued
 _SLACK = 8
@@ -163,7 +163,7 @@ class Answers:
 
     def stream(self, route: str, request: dict, compute: Callable[[], Iterator[dict]]) -> Iterator[dict]:
         """What ``compute`` yields, or at once the last thing that it yielded for the same request before."""
-        key = hashlib.sha256(json.dumps([route, request], sort_keys=True).encode()).digest()
+        key = cache_key(route=route, request=request)
         with self._lock:
             known = self._known.get(key)
         if known is not None:
