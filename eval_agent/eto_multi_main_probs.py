@@ -133,6 +133,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{summary['games']} games: average reward {summary['average_reward']:.3f}, "
               f"average steps {summary['average_steps']:.1f}, "
               f"hallucination rate {summary['hallucination_rate']:.3f}")
+    if summary["repaired_replies"]:
+        print(f"{summary['repaired_replies']:.1%} of the agent's replies were not in the form asked for and were repaired")
     if missing:
         print(f"{missing} without a result for technical reasons: run the same command again")
     print(f"results in {evaluation.folder}")

@@ -30,7 +30,8 @@ from eval_agent.trajectories.episodes import (
     summarize,
     summarize_by_type,
 )
-from eval_agent.trajectories.format import ACTION, one_line
+from eval_agent.trajectories.format import one_line
+from eval_agent.trajectories.reply import ACTION
 
 # so many episodes in a row lost for technical reasons: what they all need is gone
 MOST_FAILURES_IN_A_ROW = 5

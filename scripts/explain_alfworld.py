@@ -28,7 +28,8 @@ from eval_agent.report.table import grid
 from eval_agent.rules import alfworld as rules
 from eval_agent.rules.alfworld_state import listed, parse_goal, type_of
 from eval_agent.trajectories.episodes import read_episodes
-from eval_agent.trajectories.format import OBSERVATION, action_of, action_verb, task_turns
+from eval_agent.trajectories.format import OBSERVATION, action_verb, task_turns
+from eval_agent.trajectories.reply import action_of
 
 METHODS = ["sft", "sft_warm", "w_task", "w_state", "wkm"]
 NEIGHBOURS = [1, 10, 100, 1000]

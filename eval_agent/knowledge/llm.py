@@ -13,7 +13,8 @@ from openai import APIConnectionError, NotFoundError, OpenAIError
 from eval_agent.agents.openai import full_context, may_pass, reason
 from eval_agent.errors import InputError
 from eval_agent.knowledge.synthesis import NoKnowledge
-from eval_agent.trajectories.format import ACTION, OBSERVATION, Step, one_line
+from eval_agent.trajectories.format import OBSERVATION, Step, one_line
+from eval_agent.trajectories.reply import ACTION
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompt" / "synthesis"
 OPENINGS = {"task_knowledge": "Task Knowledge: When", "state_knowledge": "State Knowledge:"}

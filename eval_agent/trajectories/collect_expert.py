@@ -21,7 +21,8 @@ from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import Journal, cache_key, read_records, write_json
 from eval_agent.rules import BENCHMARKS
 from eval_agent.tasks import Task, choose_evenly, load_tasks
-from eval_agent.trajectories.format import ACTION, OBSERVATION, Step, action_of, record_key, steps_of
+from eval_agent.trajectories.format import OBSERVATION, Step, record_key, steps_of
+from eval_agent.trajectories.reply import ACTION, action_of
 
 CONFIGS = Path("configs/task")
 _TRIES = 3  # of a replay: in ScienceWorld some things happen by chance

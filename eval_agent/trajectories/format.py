@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from eval_agent.errors import InputError
+from eval_agent.trajectories.reply import action_of
 
 OBSERVATION = "Observation: "
-ACTION = "Action:"
 _ACKNOWLEDGED = re.compile(r"^\W*ok(ay)?\W*$", re.IGNORECASE)
 _WELCOME = re.compile(r"^-= .* =-\s*")
-_PUNCTUATION = ".!?,;:"
-_QUOTES = ('""', "''", "“”", "‘’")
 
 
 @dataclass(frozen=True)
@@ -27,36 +25,6 @@ class Step:
     reply: str  # gpt turn as it stands: "Thought: ...\nAction: ..." or the bare action
     action: str
     state_knowledge: str | None  # of the human turn, None where it has none
-
-
-def action_of(reply: str, lower_case: bool = False) -> str | None:
-    """The action in a model's reply: the first line after "Action:", as the release takes it; None where there is none.
-
-    Punctuation at its end goes, and so do quotes, backticks and asterisks around it; ``lower_case`` is the task's
-    rule (ALFWorld's)::
-
-        "Thought: I go there.\nAction: Go to shelf 1."  ->  "Go to shelf 1", lower-cased "go to shelf 1"
-        "Action: `search[red mug]`"                     ->  "search[red mug]"
-    """
-    _, found, rest = reply.partition(ACTION)
-    if not found or not rest.strip():
-        return None
-    action = _bare(rest.strip().splitlines()[0])
-    return (action.lower() if lower_case else action) or None
-
-
-def _bare(text: str) -> str:
-    """``text`` without what models put around an action, however it is nested: **"look".**"""
-    bare = text.strip().rstrip(_PUNCTUATION).strip("`*")
-    if len(bare) > 1 and bare[0] + bare[-1] in _QUOTES:
-        bare = bare[1:-1]
-    return bare if bare == text else _bare(bare)
-
-
-def first_action_only(reply: str) -> str:
-    """``reply`` up to the end of its first action line: what follows was not asked for."""
-    before, found, after = reply.strip().partition(ACTION)
-    return before + found + (" " + after.strip().splitlines()[0].strip() if after.strip() else "")
 
 
 def action_verb(action: str) -> str:
