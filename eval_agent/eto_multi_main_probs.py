@@ -17,6 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from eval_agent.command_line import Parser
 from eval_agent.config import (
     Method,
     TaskConfig,
@@ -40,8 +41,7 @@ _PLANNER_FLAGS = {
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = Parser(__doc__)
     parser.add_argument("--method", help="name in configs/method, or a .json file")
     parser.add_argument("--agent_config", help="name in --agent_path, or a .json file (default: fastchat)")
     parser.add_argument("--agent_model_name", help="served name of the agent model (default: the method's)")

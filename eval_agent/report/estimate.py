@@ -6,11 +6,11 @@ Reckons with the counts of configs/estimate.json, the epochs of the recipe and t
 ("paper.rates"), which says where they come from. Starts nothing.
 """
 
-import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval_agent.command_line import Parser
 from eval_agent.config import Rates
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_json
@@ -104,8 +104,7 @@ def to_text(found: list[Stage], rates: Rates) -> str:
 
 @exit_on_input_error
 def main() -> None:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = Parser(__doc__)
     parser.add_argument("model", help="a name in configs/model")
     model = PaperModel.load(parser.parse_args().model)
     print(to_text(stages(model), model.settings.rates))

@@ -15,6 +15,7 @@ import os
 import sys
 from pathlib import Path
 
+from eval_agent.command_line import Parser
 from eval_agent.errors import exit_on_input_error
 from eval_agent.report.episodes import csv_reader, read_run
 from eval_agent.report.experiment import Experiment, names
@@ -28,10 +29,7 @@ OUTPUT = Path("outputs/paper")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m eval_agent.report.paper", description=__doc__, formatter_class=raw
-    )
+    parser = Parser(__doc__, prog="python -m eval_agent.report.paper")
     parser.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(names()))
     parser.add_argument("model", metavar="MODEL", nargs="?", default="tiny", help="a name in configs/model (tiny)")
     parser.add_argument("--dry_run", action="store_true", help="only print the runs and which of them exist")
