@@ -95,8 +95,8 @@ class Evaluation:
         """
         settings = self.settings()
         index, parts = part
-        tasks = choose_evenly(load_tasks(self.task_config, self.split), limit)[index::parts]
         env = ProcessEnv(self.task_config.env.env_class)  # starts nothing yet; a wrong class shows here
+        tasks = choose_evenly(load_tasks(self.task_config, self.split), limit)[index::parts]
         limits = {task: self.task_config.env.step_limit(task) for task in tasks}
         if not override:
             check_run(self.folder, settings)

@@ -19,6 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from eval_agent.command_line import Parser
+from eval_agent.config import positive
 from eval_agent.demo.layout import Goal, goals_in, place_things
 from eval_agent.demo.problem import game_data, traj_data
 from eval_agent.demo.rooms import TRAIN_ROOMS, UNSEEN_ROOMS, Room
@@ -127,7 +128,7 @@ def main() -> None:
     add = parser.add_argument
     add("--output_dir", type=Path, default=Path("data/demo_games"), help="where the splits go (%(default)s)")
     add("--seed", type=int, default=0, help="another seed gives other games in the same rooms (%(default)s)")
-    add("--num_workers", type=int, default=2, help="games made at once (%(default)s)")
+    add("--num_workers", type=positive, default=2, help="games made at once (%(default)s)")
     arguments = parser.parse_args()
     made = make_games(plan(arguments.seed), arguments.output_dir, arguments.num_workers)
     for split, per_type in GAMES_PER_TYPE.items():

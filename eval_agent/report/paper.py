@@ -11,11 +11,11 @@ between, the encoder of a state base of its own ("-" for none), and each argumen
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from eval_agent.command_line import Parser
+from eval_agent.config import positive_variable
 from eval_agent.errors import exit_on_input_error
 from eval_agent.report.episodes import csv_reader, read_run
 from eval_agent.report.experiment import Experiment, names
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def make_plan(args: argparse.Namespace) -> Plan:
     read = csv_reader(args.episodes) if args.episodes else read_run
-    workers = int(os.environ.get("NUM_WORKERS", "4"))
+    workers = positive_variable("NUM_WORKERS", 4)
     return Plan(Experiment.load(args.experiment), PaperModel.load(args.model), read, workers)
 
 

@@ -26,7 +26,7 @@ from eval_agent.trajectories.episodes import RUN, SUMMARY, digest
 from scripts.bench.knowledge import Handler, make_pair
 
 PAIRS, LATENCY = 150, 0.1  # of synthesis: so many answers, each after so many seconds
-EPOCHS = 8  # of training, with a checkpoint every second step
+EPOCHS = 4  # of training, with a checkpoint every second step
 ADAPTERS = ("experienced_agent", "agent_model", "world_model")
 Records = dict[str, str]  # what is finished, by name; the value changes when it is made again
 
