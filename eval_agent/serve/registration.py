@@ -1,0 +1,99 @@
+"""A worker's entry at FastChat's controller: made when the worker answers, kept alive, and taken back."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from fastchat.constants import WORKER_HEART_BEAT_INTERVAL
+
+from eval_agent.agents.replies import Address, Known, WorkerStatus
+from eval_agent.connection import ConnectionFault, ask, send
+from eval_agent.errors import InputError
+
+_log = logging.getLogger("model_worker")
+_SOON = 5  # seconds to the next heartbeat after one that failed
+
+
+def check_own_address(address: str, worker_id: str) -> None:
+    """Raises InputError where not the worker of this id answers at ``address``, which the controller will give out."""
+    try:
+        found = ask(f"{address}/worker_get_status", {}, WorkerStatus)
+    except ConnectionFault as fault:
+        raise InputError(f"--worker-address does not lead to this worker: {fault}") from None
+    if found.worker_id != worker_id:
+        names = ", ".join(found.model_names)
+        raise InputError(f"--worker-address {address} leads to another worker, which serves {names}")
+
+
+def check_namesakes(controller: str, address: str, made_of: dict[str, str]) -> None:
+    """Several workers may serve one name, and share its requests, as long as they answer alike.
+
+    ``made_of``: a digest of the weights by name. Raises InputError where a worker has other weights under one of them.
+    """
+    for name, digest in made_of.items():
+        try:
+            other = ask(f"{controller}/get_worker_address", {"model": name}, Address).address
+            if not other or other.rstrip("/") == address:
+                continue
+            theirs = ask(f"{other}/worker_get_status", {}, WorkerStatus).made_of.get(name)
+        except ConnectionFault as fault:  # of a worker that is gone
+            _log.info(f"not compared: {fault}")
+            continue
+        if theirs and theirs != digest:
+            raise InputError(
+                f'"{name}" is served by {other} already, from other weights, and the controller would mix the two: '
+                "stop that worker, or give another --model-names"
+            )
+
+
+class Registration:
+    """A context in which the controller knows the worker at ``address``.
+
+    ``status`` is called for what the controller keeps of it. A controller that was started anew hears of the worker with
+    the next heartbeat. At the end, however that comes, it is told that no model is served there any more (it has no
+    other way to strike a worker off), and forgets the address when heartbeats stay away.
+    """
+
+    def __init__(self, controller: str, address: str, status: Callable[[], dict]):
+        self._controller, self._address, self._status = controller, address, status
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Registration":
+        try:
+            self._register(self._status())
+        except ConnectionFault as fault:
+            raise InputError(f"cannot register: {fault}") from None
+        threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._over.set()
+        with self._lock:  # not while a heartbeat registers anew
+            try:
+                self._register({**self._status(), "model_names": []})
+            except ConnectionFault as fault:
+                _log.info(f"not unregistered: {fault}")
+
+    def _register(self, status: dict) -> None:
+        entry = {"worker_name": self._address, "check_heart_beat": True, "worker_status": status, "multimodal": False}
+        send(f"{self._controller}/register_worker", entry)
+
+    def _beat(self) -> None:
+        wait = WORKER_HEART_BEAT_INTERVAL
+        while not self._over.wait(wait):
+            with self._lock:
+                if self._over.is_set():
+                    return
+                wait = WORKER_HEART_BEAT_INTERVAL
+                try:
+                    self._tell()
+                except ConnectionFault as fault:
+                    _log.error(f"heartbeat: {fault}")
+                    wait = min(_SOON, wait)
+
+    def _tell(self) -> None:
+        status = self._status()
+        beat = {"worker_name": self._address, "queue_length": status["queue_length"]}
+        if not ask(f"{self._controller}/receive_heart_beat", beat, Known).exist:
+            self._register(status)
