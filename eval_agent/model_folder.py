@@ -1,6 +1,7 @@
 """Where models are: the base that an adapter's folder names, in which folder or under which name of the hub."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import requests
@@ -42,24 +43,28 @@ def base_of_adapter(folder: str | Path) -> str:
     name = adapter_config(folder).get("base_model_name_or_path")
     if not isinstance(name, str) or not name:
         raise InputError(f'{file}: field "base_model_name_or_path" is {name!r}, expected a folder or a hub name')
-    return find_model(name, f'{file}: field "base_model_name_or_path"', [folder, *folder.parents])
+    looked = "" if Path(name).is_absolute() else f" (looked in the working folder, {folder} and above it, {_ROOT})"
+    places = (Path(), folder, *folder.parents, _ROOT)
+    return find_model(name, f'{file}: field "base_model_name_or_path": no such folder: "{name}"{looked}', places)
 
 
-def find_model(name: str, source: str, beside: list[Path] = ()) -> str:
-    """``name`` as a folder that holds a model, or as a hub name. Raises InputError, beginning with ``source``."""
-    tried = list(dict.fromkeys(place / name for place in (Path(), *beside, _ROOT)))
+def find_model(name: str, fault: str, places: Iterable[Path] = (Path(),)) -> str:
+    """``name`` as a folder that holds a model, in the first of ``places``, or as a hub name.
+
+    Raises InputError, which begins with ``fault`` where there is neither.
+    """
+    tried = [place / name for place in places]
     for place in tried:
         if (place / "config.json").is_file():
             return str(place)
     empty = next((place for place in tried if place.is_dir()), None)
     if empty:
-        raise InputError(f'{source}: no config.json in "{empty}"')
-    fault = "" if _HUB_NAME.fullmatch(name) is None else _hub_fault(name)
-    if fault is None:
-        return name
-    above = f", {beside[0]} and the folders above it" if beside else ""
-    looked = "" if Path(name).is_absolute() else f" (looked in the working folder{above}, {_ROOT})"
-    raise InputError(f'{source}: no such folder: "{name}"{looked}{fault}')
+        raise InputError(f"{empty}: holds no config.json, so it is no model")
+    if not _HUB_NAME.fullmatch(name):
+        raise InputError(fault)
+    if hub_fault := _hub_fault(name):
+        raise InputError(f"{fault}{hub_fault}")
+    return name
 
 
 def _hub_fault(name: str) -> str | None:

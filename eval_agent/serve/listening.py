@@ -85,12 +85,16 @@ def _holder(port: int) -> str:
 class Gate:
     """An ASGI app before another one: it answers until that is ready, and lets only JSON objects through."""
 
-    def __init__(self, app):
-        self._app = app
+    def __init__(self, app, ended: threading.Event):
+        self._app, self._ended = app, ended
         self._open = False
 
     def open(self) -> None:
         self._open = True
+
+    def wait(self) -> None:
+        """Returns when the server has ended."""
+        self._ended.wait()  # Thread.join forgets its thread where a signal's handler raises
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -143,10 +147,19 @@ def _once(body: bytes, receive):
 
 
 class _Server:
-    def __init__(self, gate: Gate, sockets: list[socket.socket], threads: int, **settings):
+    def __init__(
+        self, gate: Gate, ended: threading.Event, sockets: list[socket.socket], threads: int, **settings
+    ):
         config = uvicorn.Config(gate, log_level="info", timeout_graceful_shutdown=_LEAVING_SECONDS, **settings)
         self._server, self._sockets, self._threads = uvicorn.Server(config), sockets, threads
-        self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True, name="server")
+        self._ended = ended
+        threading.Thread(target=self._run, daemon=True, name="server").start()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        finally:
+            self._ended.set()
 
     async def _serve(self) -> None:
         # asyncio's own pool has four threads more than the machine has cores: too few for a batch
@@ -156,19 +169,18 @@ class _Server:
 
     def stop(self) -> None:
         self._server.should_exit = True
-        self.thread.join(_LEAVING_SECONDS + 5)
+        self._ended.wait(_LEAVING_SECONDS + 5)
 
 
 @contextmanager
 def serving(app, sockets: list[socket.socket], threads: int, **settings):
-    """Answer at ``sockets`` in a thread; gives a :class:`Gate` to open and ``gate.thread``, which ends with the server.
+    """Answer at ``sockets`` in a thread; gives a :class:`Gate` to open, and to wait for the server's end with.
 
     ``settings`` are uvicorn's. At the end requests that are being answered are finished.
     """
-    gate = Gate(app)
-    server = _Server(gate, sockets, threads, **settings)
-    gate.thread = server.thread
-    server.thread.start()
+    ended = threading.Event()
+    gate = Gate(app, ended)
+    server = _Server(gate, ended, sockets, threads, **settings)
     try:
         yield gate
     finally:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def plan_models(
     if len(names) != len(paths):
         counts = f"{len(paths)} --model-path but {len(names)} --model-names"
         raise InputError(f"{counts}: give one --model-names after each --model-path, or none at all")
-    given = None if base_model is None else find_model(base_model, "--base-model")
+    given = None if base_model is None else find_model(base_model, f"--base-model {base_model}: no such folder")
     models = [_plan(path, tuple(map(str.strip, path_names)), given) for path, path_names in zip(paths, names)]
     all_names = [name for model in models for name in model.names]
     for name in all_names:
@@ -78,13 +79,22 @@ def add_adapters(model, models: list[ServedModel]) -> tuple[object, dict[str, st
     for served in sorted(filter(lambda model: model.is_adapter, models), key=_has_tokens):
         adapter = adapters[served.names[0]]
         try:
-            if isinstance(model, PeftModel):
-                model.load_adapter(served.path, adapter_name=adapter)
-            else:
-                model = PeftModel.from_pretrained(model, served.path, adapter_name=adapter)
-        except LOADING_FAULTS as error:
+            model = _with_adapter(model, served.path, adapter)
+        except (RuntimeError, ValueError, KeyError, UserWarning) as error:
             raise InputError(f"{served.path}: does not fit its base {served.base}: {one_line(error)}") from None
+        except LOADING_FAULTS as error:
+            raise InputError(f"{served.path}: its weights cannot be read: {one_line(error)}") from None
     return model, adapters
+
+
+def _with_adapter(model, folder: str, adapter: str) -> PeftModel:
+    with warnings.catch_warnings():
+        # such an adapter would answer as the base does
+        warnings.filterwarnings("error", message="Found missing adapter keys")
+        if isinstance(model, PeftModel):
+            model.load_adapter(folder, adapter_name=adapter)
+            return model
+        return PeftModel.from_pretrained(model, folder, adapter_name=adapter)
 
 
 def made_of(model: ServedModel) -> str:
@@ -137,7 +147,7 @@ def _plan(path: str, names: tuple[str, ...], base_model: str | None) -> ServedMo
     if folder.is_dir() and not (folder / "config.json").exists():
         raise InputError(f"--model-path {path}: holds neither config.json nor {ADAPTER_CONFIG}")
     if not folder.is_dir():
-        base = find_model(path, f"--model-path {path}")
+        base = find_model(path, f"--model-path {path}: no such folder")
         return ServedModel(path, names, base, is_adapter=False, chat_format=None)
     return ServedModel(path, names, path, is_adapter=False, chat_format=format_of_run(folder))
 

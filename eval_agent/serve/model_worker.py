@@ -204,12 +204,12 @@ def main() -> None:
         worker.check_names()
         gate.open()
         if args.no_register:
-            gate.thread.join()
+            gate.wait()
         else:
             check_own_address(args.worker_address, worker.worker_id)
             check_namesakes(args.controller_address, args.worker_address, worker.made_of)
-            with Registration(args.controller_address, args.worker_address, worker.get_status):
-                gate.thread.join()
+            with Registration(args.controller_address, args.worker_address, worker):
+                gate.wait()
     raise InputError("the server ended by itself, see above")
 
 

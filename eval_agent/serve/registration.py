@@ -2,9 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Callable
 
 from fastchat.constants import WORKER_HEART_BEAT_INTERVAL
+from fastchat.serve.base_model_worker import BaseModelWorker
 
 from eval_agent.agents.replies import Address, Known, WorkerStatus
 from eval_agent.connection import ConnectionFault, ask, send
@@ -47,21 +47,21 @@ def check_namesakes(controller: str, address: str, made_of: dict[str, str]) -> N
 
 
 class Registration:
-    """A context in which the controller knows the worker at ``address``.
+    """A context in which the controller knows the ``worker`` at ``address``.
 
-    ``status`` is called for what the controller keeps of it. A controller that was started anew hears of the worker with
+    A controller that was started anew hears of the worker with
     the next heartbeat. At the end, however that comes, it is told that no model is served there any more (it has no
     other way to strike a worker off), and forgets the address when heartbeats stay away.
     """
 
-    def __init__(self, controller: str, address: str, status: Callable[[], dict]):
-        self._controller, self._address, self._status = controller, address, status
+    def __init__(self, controller: str, address: str, worker: BaseModelWorker):
+        self._controller, self._address, self._worker = controller, address, worker
         self._over = threading.Event()
         self._lock = threading.Lock()
 
     def __enter__(self) -> "Registration":
         try:
-            self._register(self._status())
+            self._register()
         except ConnectionFault as fault:
             raise InputError(f"cannot register: {fault}") from None
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
@@ -70,12 +70,14 @@ class Registration:
     def __exit__(self, *exception) -> None:
         self._over.set()
         with self._lock:  # not while a heartbeat registers anew
+            self._worker.model_names = []  # for whoever asks while the last requests are answered
             try:
-                self._register({**self._status(), "model_names": []})
+                self._register()
             except ConnectionFault as fault:
                 _log.info(f"not unregistered: {fault}")
 
-    def _register(self, status: dict) -> None:
+    def _register(self) -> None:
+        status = self._worker.get_status()
         entry = {"worker_name": self._address, "check_heart_beat": True, "worker_status": status, "multimodal": False}
         send(f"{self._controller}/register_worker", entry)
 
@@ -93,7 +95,6 @@ class Registration:
                     wait = min(_SOON, wait)
 
     def _tell(self) -> None:
-        status = self._status()
-        beat = {"worker_name": self._address, "queue_length": status["queue_length"]}
+        beat = {"worker_name": self._address, "queue_length": self._worker.get_queue_length()}
         if not ask(f"{self._controller}/receive_heart_beat", beat, Known).exist:
-            self._register(status)
+            self._register()
