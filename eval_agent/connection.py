@@ -4,6 +4,7 @@ Loopback is asked directly: importing this module adds it to NO_PROXY, which eve
 process reads. A proxy cannot reach this machine's own servers, and all that they would seem is down.
 """
 
+import json
 import os
 import socket
 import ssl
@@ -120,7 +121,7 @@ def checked_address(text: str, source: str) -> str:
     except ValueError:  # a port that is none
         sound = False
     if not sound or any(mark.isspace() for mark in text):
-        raise InputError(f'{source} is "{text}", expected an address such as http://localhost:21001')
+        raise InputError(f"{source} is {json.dumps(text)}, expected an address such as http://localhost:21001")
     return text.rstrip("/")
 
 

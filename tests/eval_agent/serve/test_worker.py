@@ -213,7 +213,7 @@ def test_bad_requests_for_text_get_an_error_code_and_harm_no_neighbour(served, f
     alone = greedy(served, "world_model", TASK)["text"]
     with ThreadPoolExecutor(4) as pool:
         neighbours = [pool.submit(greedy, served, "world_model", TASK) for _ in range(2)]
-        reply = greedy(served, "agent_model", TASK, **fields)
+        reply = served.ask("/worker_generate", **{"model": "agent_model", "prompt": TASK, "echo": False, **fields})
         assert [neighbour.result()["text"] for neighbour in neighbours] == [alone, alone]
     assert reply["error_code"] in (
         ErrorCode.VALIDATION_TYPE_ERROR, ErrorCode.PARAM_OUT_OF_RANGE, ErrorCode.INVALID_MODEL
@@ -221,7 +221,7 @@ def test_bad_requests_for_text_get_an_error_code_and_harm_no_neighbour(served, f
     assert said in reply["text"]
 
 
-@pytest.mark.parametrize("fields", [{}, {"input": []}, {"input": [""]}, {"input": 7}, {"input": [["a"]]}])
+@pytest.mark.parametrize("fields", [{}, {"input": []}, {"input": 7}, {"input": [["a"]]}])
 def test_bad_requests_for_embeddings_get_an_error_code(served, fields):
     assert served.ask("/worker_get_embeddings", model="base", **fields)["error_code"] == (
         ErrorCode.VALIDATION_TYPE_ERROR
