@@ -1,10 +1,10 @@
 """From the folders on a worker's command line to one base model with its adapters, checked before loading."""
 
 import json
-import pickle
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 from peft import PeftModel
 from safetensors import SafetensorError
@@ -19,7 +19,7 @@ from eval_agent.serve.adapter_features import check_features
 
 _ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 # what loading may meet in a folder that somebody made otherwise: one line each, no traceback
-LOADING_FAULTS = (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError, pickle.UnpicklingError)
+LOADING_FAULTS = (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError, UnpicklingError)
 
 
 @dataclass(frozen=True)
