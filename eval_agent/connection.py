@@ -36,13 +36,16 @@ ask_loopback_directly()
 class ConnectionFault(Exception):
     """A request without the answer that was asked for: the message begins with its address and says what was met.
 
-    ``refused``: nothing listens there. ``unreachable``: it was never answered, though not for being slow. ``status``: of
-    an answer that HTTP calls a failure.
+    ``refused``: nothing listens there. ``unreachable``: it was never answered, though not for being slow. ``answered``:
+    some server did, with ``status`` where HTTP calls that a failure.
     """
 
-    def __init__(self, text: str, refused: bool = False, unreachable: bool = False, status: int | None = None):
+    def __init__(
+        self, text: str, refused: bool = False, unreachable: bool = False, answered: bool = False,
+        status: int | None = None,
+    ):
         super().__init__(text)
-        self.refused, self.unreachable, self.status = refused, unreachable, status
+        self.refused, self.unreachable, self.answered, self.status = refused, unreachable, answered, status
 
 
 class Reply(BaseModel):
@@ -70,7 +73,7 @@ def send(url: str, body: dict, seconds: float | tuple = _SECONDS, session=reques
     through = proxy_of(url)
     said = f" (asked through {through}; NO_PROXY={urlsplit(url).hostname} goes past it)" if through else ""
     text = f"{url}: HTTP {response.status_code} {response.reason}: {_shown(response)}{said}"
-    raise ConnectionFault(text, status=response.status_code)
+    raise ConnectionFault(text, answered=True, status=response.status_code)
 
 
 def parse(response: requests.Response, reply: type[AnyReply]) -> AnyReply:
@@ -83,7 +86,8 @@ def parse(response: requests.Response, reply: type[AnyReply]) -> AnyReply:
         expected = f'field "{field}": {first["msg"]}'
     except ValueError:
         expected = "no JSON"
-    raise ConnectionFault(f"{response.url}: not the answer expected ({expected}): {_shown(response)}")
+    text = f"{response.url}: not the answer expected ({expected}): {_shown(response)}"
+    raise ConnectionFault(text, answered=True)
 
 
 def reason(error: BaseException, url: str) -> str:

@@ -8,7 +8,7 @@ pids=$OUT/logs/serve.pids
 stop() { # what is on file and still ours; a number may have become another process's since
     local pid ours=()
     for pid in $(cat "$pids" 2>/dev/null); do
-        [[ $(ps -o args= -p "$pid") != *serve.controller* && $(ps -o args= -p "$pid") != *serve.model_worker* ]] || ours+=("$pid")
+        ! ps -o args= -p "$pid" | grep -q "serve\.\(controller\|model_worker\)" || ours+=("$pid")
     done
     end "${ours[@]}"
     rm -f "$pids"
@@ -41,7 +41,8 @@ start() {
     local code=0
     served "$@" > "$OUT/logs/status.out" 2>&1 || code=$?
     [ $code != 2 ] || refuse "$(sed 's/^error: //' "$OUT/logs/status.out")"
-    [ $code = 3 ] || refuse "a controller runs already: $(cat "$OUT/logs/status.out"); stop it first (serve.sh stop, with its OUT)"
+    local told="a controller runs already: $(cat "$OUT/logs/status.out")"
+    [ $code = 3 ] || refuse "$told; stop it first (serve.sh stop, with its OUT)"
     started=()
     trap 'end "${started[@]}"' EXIT  # until all names are served
     python -m fastchat.serve.controller --host 127.0.0.1 --port 21001 > "$OUT/logs/controller.out" 2>&1 9>&- &

@@ -33,7 +33,8 @@ class JsonHandler(BaseHTTPRequestHandler):
 class Endpoint(ThreadingHTTPServer):
     """For knowledge synthesis: /v1/models and /v1/chat/completions; ``answer(messages)``: a text, or a (status, message) error.
 
-    An answer of None drops the connection, a dict is the whole body, bytes are a web page. ``most`` is the number of requests that were in flight at once.
+    An answer of None drops the connection, a dict is the whole body, bytes are a web page.
+    ``most`` is the number of requests that were in flight at once.
     """
 
     daemon_threads = True

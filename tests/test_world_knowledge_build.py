@@ -218,7 +218,7 @@ def chat(**message) -> dict:
     (chat(content="", finish_reason="length"), "The answer does not begin"),
     (chat(content="", finish_reason="content_filter"), "The answer does not begin"),
 ])
-def test_an_answer_that_is_none_is_asked_for_again_and_then_rejects_the_record(paths, build, serve, odd, said, capsys):
+def test_an_answer_that_is_none_is_asked_for_again_and_then_rejects_it(paths, build, serve, odd, said, capsys):
     endpoint = serve(lambda messages: TASK_ANSWER if "clean mug" in messages[0]["content"] else odd)
     arguments = (*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--max_attempts", 3)
     assert build(*arguments) == 1
@@ -235,7 +235,7 @@ def test_an_answer_that_is_none_is_asked_for_again_and_then_rejects_the_record(p
     ("sk 1", None, "OPENAI_API_KEY holds a blank"), ("sk\n1", None, "OPENAI_API_KEY holds a blank"),
     ("", "", '--api_base is "", expected an address'), ("", "localhost:8000/v1", "--api_base is \"localhost:8000/v1\""),
 ])
-def test_keys_and_addresses_are_checked_before_the_first_prompt(paths, build, serve, capsys, monkeypatch, key, api_base, said):
+def test_keys_and_addresses_are_checked_first(paths, build, serve, capsys, monkeypatch, key, api_base, said):
     monkeypatch.setenv("OPENAI_API_KEY", key)
     endpoint = serve(lambda messages: TASK_ANSWER)
     address = endpoint.address if api_base is None else api_base

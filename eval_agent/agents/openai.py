@@ -167,7 +167,8 @@ class OpenAIAgent(LMAgent):
         try:
             return self._retrying(function, *arguments, **request)
         except NotFoundError as error:
-            raise InputError(f'no model "{self.model_name}" at {self.api_base}: {reason(error, self.api_base)}') from None
+            fault = reason(error, self.api_base)
+            raise InputError(f'no model "{self.model_name}" at {self.api_base}: {fault}') from None
         except OpenAIError as error:
             kind = ContextOverflow if full_context(error) else ModelError
             raise kind(f"{self.model_name} at {self.api_base}: {reason(error, self.api_base)}") from None

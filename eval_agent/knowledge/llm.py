@@ -151,7 +151,7 @@ class LLMSynthesizer:
                 "kept: mend the endpoint and run the same command again"
             ) from None
         except UNREADABLE as error:
-            raise _Unreadable(f"The endpoint's answer cannot be read ({' '.join(str(error).split())[:200]}).") from None
+            raise _Unreadable(f"The endpoint's answer cannot be read ({one_line(str(error))[:200]}).") from None
         used = answer.usage_metadata or {}
         if (
             answer.response_metadata.get("finish_reason") == "length"
@@ -169,15 +169,15 @@ class LLMSynthesizer:
         except OpenAIError as error:
             fault = reason(error, self._api_base)
             start = (
-                ": nothing answers there; start the endpoint (python -m fastchat.serve.openai_api_server), give another "
-                "--api_base, or use --model_name rules"
+                ": nothing answers there; start the endpoint (python -m fastchat.serve.openai_api_server), give "
+                "another --api_base, or use --model_name rules"
             )
             refused = fault.startswith("Connection refused")
             raise InputError(f"{self._api_base}{start if refused else f' cannot list its models: {fault}'}") from None
         except UNREADABLE as error:
             raise InputError(
-                f"{self._api_base}: no OpenAI-compatible endpoint (its address ends in /v1 as a rule): the list of models "
-                f"cannot be read ({' '.join(str(error).split())[:200]})"
+                f"{self._api_base}: no OpenAI-compatible endpoint (its address ends in /v1 as a rule): the list of "
+                f"models cannot be read ({one_line(str(error))[:200]})"
             ) from None
         if self._model_name not in served:
             raise InputError(

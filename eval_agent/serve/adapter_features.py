@@ -7,13 +7,14 @@ from eval_agent.errors import InputError
 
 # they say what training did, or are applied by PEFT's own layers, one adapter at a time
 _SERVED = set(
-    "alpha_pattern auto_mapping base_model_name_or_path bias corda_config ensure_weight_tying eva_config exclude_modules "
-    "fan_in_fan_out inference_mode init_lora_weights layers_pattern layers_to_transform loftq_config lora_alpha lora_bias "
-    "lora_dropout megatron_core modules_to_save peft_type peft_version qalora_group_size r rank_pattern revision "
+    "alpha_pattern auto_mapping base_model_name_or_path bias corda_config ensure_weight_tying eva_config "
+    "exclude_modules fan_in_fan_out inference_mode init_lora_weights layers_pattern layers_to_transform loftq_config "
+    "lora_alpha lora_bias lora_dropout megatron_core modules_to_save peft_type peft_version qalora_group_size r "
+    "rank_pattern revision "
     "runtime_config target_modules task_type trainable_token_indices use_dora use_rslora".split()
 )
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq")  # at loading, the weights that the other models share
-_MERGE = "merge it into its base (PEFT's merge_and_unload) and serve the merged model"
+_MERGE = "merge it into its base (train/train_bash.py --adapter_name_or_path ... --export_dir ...) and serve that"
 
 
 def check_features(adapters: dict[str, dict], alone: bool) -> None:
@@ -27,8 +28,8 @@ def check_features(adapters: dict[str, dict], alone: bool) -> None:
                 raise InputError(f'{folder}: an adapter with "{field}" ({value!r}) cannot be served here; {_MERGE}')
         if not alone and (feature := _of_the_base(config)):
             raise InputError(
-                f"{folder}: {feature} changes the base that the other models share; serve it in a worker of its own, or "
-                f"{_MERGE}"
+                f"{folder}: {feature} changes the base that the other models share; serve it in a worker of its own, "
+                f"or {_MERGE}"
             )
 
 

@@ -84,7 +84,7 @@ class Engine:
         return ids
 
     def check_known(self, ids: list[int]) -> None:
-        """RequestError where the tokenizer made a token that the model has no row for: on a GPU it would end the worker."""
+        """RequestError for a token that the model has no row for: on a GPU it would end the worker."""
         if max(ids) >= self._n_tokens:
             text = f"token {max(ids)} is not among the model's {self._n_tokens} tokens"
             raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, text)

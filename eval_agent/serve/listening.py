@@ -67,7 +67,8 @@ def _hold(family: int, place: tuple) -> socket.socket:
         if error.errno == errno.EADDRNOTAVAIL:
             raise _NotHere from None
         if error.errno == errno.EADDRINUSE:
-            raise InputError(f"--port {place[1]} is taken{_holder(place[1])}: stop that, or give another port") from None
+            holder = _holder(place[1])
+            raise InputError(f"--port {place[1]} is taken{holder}: stop that, or give another port") from None
         raise InputError(f"--port {place[1]}: {error.strerror}") from None
     return held
 

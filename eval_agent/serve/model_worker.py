@@ -146,8 +146,8 @@ def worker_address(args: argparse.Namespace) -> str:
     if args.worker_address is None:
         if not is_loopback(args.controller_address):
             raise InputError(
-                f"--controller-address {args.controller_address} is not this machine's localhost: give --worker-address, "
-                "the address at which it finds this worker (and --host)"
+                f"--controller-address {args.controller_address} is not this machine's localhost: give "
+                "--worker-address, the address at which it finds this worker (and --host)"
             )
         host = "localhost" if args.host in ("", "0.0.0.0", "::") else args.host
         return f"http{'s' * args.ssl}://{f'[{host}]' if ':' in host else host}:{args.port}"
@@ -185,8 +185,9 @@ def _end(number: int, frame) -> None:
 def main() -> None:
     args = build_parser().parse_args()
     _check_flags(args)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _end)
     args.controller_address = checked_address(args.controller_address, "--controller-address")
     args.worker_address = worker_address(args)
     models = plan_models(args.model_path, args.model_names, args.base_model)
@@ -206,9 +207,9 @@ def main() -> None:
         if args.no_register:
             gate.wait()
         else:
-            check_own_address(args.worker_address, worker.worker_id)
+            seen = check_own_address(args.worker_address, worker.worker_id)
             check_namesakes(args.controller_address, args.worker_address, worker.made_of)
-            with Registration(args.controller_address, args.worker_address, worker):
+            with Registration(args.controller_address, args.worker_address, worker, seen):
                 gate.wait()
     raise InputError("the server ended by itself, see above")
 

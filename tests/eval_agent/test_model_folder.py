@@ -55,8 +55,9 @@ def test_a_path_that_is_nowhere_is_told_at_once_and_never_taken_for_a_hub_name(t
 
 def test_owner_and_name_are_asked_for_at_the_hub_once(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(InputError, match="no such folder: \"nobody/nothing\" .*, and as a hub name it cannot be asked for: "
-                                         "the proxy http://127.0.0.1:9 does not let it through"):
+    said = ('no such folder: "nobody/nothing" .*, and as a hub name it cannot be asked for: '
+            "the proxy http://127.0.0.1:9 does not let it through")
+    with pytest.raises(InputError, match=said):
         base_of_adapter(adapter_over("nobody/nothing", tmp_path))
 
 

@@ -231,7 +231,8 @@ def test_loopback_is_asked_past_any_proxy(monkeypatch, serve):
 
 
 def test_a_refused_key_is_told_from_other_failures(serve):
-    for status, said in ((401, r"HTTP 401 .*no entry.*the key comes from \$OPENAI_API_KEY"), (400, "HTTP 400 .*no entry")):
+    refused_key = r"HTTP 401 .*no entry.*the key comes from \$OPENAI_API_KEY"
+    for status, said in ((401, refused_key), (400, "HTTP 400 .*no entry")):
         agent = OpenAIAgent("tiny", serve(lambda messages, status=status: (status, "no entry")).address)
         with pytest.raises(ModelError, match=said):
             agent.generate(MESSAGES[:1], temperature=0.0, max_new_tokens=1)

@@ -62,15 +62,15 @@ def test_a_second_worker_on_a_taken_port_never_registers_and_disturbs_nobody(ser
     texts = set()
     while second.process.poll() is None:
         texts.add(served.ask("/worker_generate", model="agent_model", **PROMPT)["text"])
-        assert names(served.controller) == before
+        assert "second" not in names(served.controller) >= before  # the stock worker may still be starting
     holder = f"--port {port} is taken by process {served.worker.process.pid} "
     assert second.process.returncode == 2
     assert re.fullmatch(f"error: {holder}.*", second.log.read_text().strip())
     assert texts == {served.ask("/worker_generate", model="agent_model", **PROMPT)["text"]}
-    assert names(served.controller) == before
+    assert "second" not in names(served.controller) >= before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_worker_that_is_ended_finishes_its_requests_and_unregisters(servers, adapters, number):
     controller = servers.start_controller().address
     worker = start_worker(servers, adapters["agent_model"], "--model-names", "mortal")
@@ -118,8 +118,9 @@ def test_workers_share_a_name_where_they_hold_the_same_weights(served, adapters)
     other = "http://localhost:1"
     check_namesakes(served.controller, other, told.made_of)  # the same weights: a second worker for the same traffic
     check_namesakes(served.controller, other, {"new": "weights"})
-    check_namesakes(served.controller, served.worker.address, {"agent_model": "retrained"})  # it is this one's own entry
-    with pytest.raises(InputError, match=f'"agent_model" is served by {served.worker.address} already, from other weig'):
+    check_namesakes(served.controller, served.worker.address, {"agent_model": "retrained"})  # its own entry
+    said = f'"agent_model" is served by {served.worker.address} already, from other weights'
+    with pytest.raises(InputError, match=said):
         check_namesakes(served.controller, other, {"agent_model": told.made_of["world_model"]})
 
 
@@ -130,7 +131,8 @@ def test_names_with_equal_weights_have_equal_digests(served):
 
 
 def test_an_address_that_leads_elsewhere_is_not_registered(served):
-    check_own_address(served.worker.address, status_of(served.worker).worker_id)
+    assert check_own_address(served.worker.address, status_of(served.worker).worker_id)
+    assert not check_own_address("http://nowhere.invalid:1", "behind a mapping")  # the controller then looks for itself
     with pytest.raises(InputError, match="leads to another worker, which serves agent_model"):
         check_own_address(served.worker.address, "this one")
     with pytest.raises(InputError, match="does not lead to this worker: .*Connection refused"):
@@ -160,6 +162,12 @@ def test_an_exception_after_registering_takes_the_name_back(served):
     assert "ghost" not in names(served.controller)
     time.sleep(0.2)
     assert "heartbeat" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_an_address_that_cannot_be_seen_from_here_is_looked_for_by_the_controller(served):
+    with pytest.raises(InputError, match="does not reach this worker at --worker-address http://localhost:2"):
+        Registration(served.controller, "http://localhost:2", Worker(), seen=False).__enter__()
+    assert "ghost" not in names(served.controller)
 
 
 def test_registering_where_no_controller_is_says_so():

@@ -253,8 +253,8 @@ def test_no_controller_ends_the_worker_with_a_message():
 @pytest.mark.parametrize("flags, said", [
     (["--model-path", "/nowhere/at/all"], "--model-path /nowhere/at/all: no such folder"),
     (["--conv-template", "mistrall"], "--conv-template mistrall: FastChat knows only .*, mistral, "),
-    (["--controller-address", "localhost:21001"], '--controller-address is "localhost:21001", expected an address such'),
-    (["--worker-address", "http://localhost:9", "--port", "21022"], "--worker-address http://localhost:9 is on this mach"),
+    (["--controller-address", "localhost:1"], '--controller-address is "localhost:1", expected an address such'),
+    (["--worker-address", "http://localhost:9"], "--worker-address http://localhost:9 is on this machine, but "),
     (["--controller-address", "http://10.1.2.3:21001"], "is not this machine's localhost: give --worker-address"),
     (["--device", "mps"], "--device mps, but PyTorch finds no mps here"),
     (["--ssl"], "--ssl needs SSL_KEYFILE and SSL_CERTFILE in the environment"),
