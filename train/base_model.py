@@ -16,6 +16,7 @@ from transformers import (
 
 from eval_agent.agents.chat_format import run_settings_of
 from eval_agent.errors import InputError
+from eval_agent.model_folder import base_of_adapter, is_adapter
 from train.arguments import ModelArguments, SftArguments, warn
 from train.packing import attention_for
 
@@ -78,9 +79,9 @@ def merge_adapter(adapter: str, export_dir: str) -> None:
 
     Raises InputError where ``adapter`` is no PEFT folder or its base model is not there.
     """
-    if not (Path(adapter) / "adapter_config.json").is_file():
+    if not is_adapter(adapter):
         raise InputError(f"--adapter_name_or_path {adapter}: no adapter_config.json there")
-    base = LoraConfig.from_pretrained(adapter).base_model_name_or_path
+    base = base_of_adapter(adapter)
     try:
         model = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
     except (OSError, ValueError) as error:
