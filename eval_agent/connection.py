@@ -117,7 +117,7 @@ def proxy_of(url: str) -> str | None:
     return select_proxy(url, get_environ_proxies(url))
 
 
-def checked_address(text: str, source: str) -> str:
+def checked_address(text: str, source: str, example: str = "http://localhost:21001") -> str:
     """``text`` without a slash at its end. Raises InputError, naming ``source``, where it is no http(s) address."""
     try:
         parts = urlsplit(text)
@@ -125,7 +125,7 @@ def checked_address(text: str, source: str) -> str:
     except ValueError:  # a port that is none
         sound = False
     if not sound or any(mark.isspace() for mark in text):
-        raise InputError(f"{source} is {json.dumps(text)}, expected an address such as http://localhost:21001")
+        raise InputError(f"{source} is {json.dumps(text)}, expected an address such as {example}")
     return text.rstrip("/")
 
 

@@ -233,7 +233,7 @@ def test_an_answer_that_is_none_is_asked_for_again_and_then_rejects_it(paths, bu
 @pytest.mark.parametrize("key, api_base, said", [
     ("", None, None), ("sk-1\n", None, None),
     ("sk 1", None, "OPENAI_API_KEY holds a blank"), ("sk\n1", None, "OPENAI_API_KEY holds a blank"),
-    ("", "", '--api_base is "", expected an address'), ("", "localhost:8000/v1", "--api_base is \"localhost:8000/v1\""),
+    ("", "", '--api_base is "", expected an address such as http://localhost:8000/v1'), ("", "localhost:8000/v1", "--api_base is \"localhost:8000/v1\""),
 ])
 def test_keys_and_addresses_are_checked_first(paths, build, serve, capsys, monkeypatch, key, api_base, said):
     monkeypatch.setenv("OPENAI_API_KEY", key)
@@ -241,6 +241,14 @@ def test_keys_and_addresses_are_checked_first(paths, build, serve, capsys, monke
     address = endpoint.address if api_base is None else api_base
     code = build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", address)
     assert code == (0 if said is None else 2) and (said or "") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag, value", [("--timeout", -1), ("--timeout", 0), ("--timeout", "nan"),
+                                         ("--temperature", "nan"), ("--temperature", -0.5), ("--temperature", "inf")])
+def test_numbers_out_of_range_are_told_by_their_flag(paths, build, serve, capsys, flag, value):
+    endpoint = serve(lambda messages: TASK_ANSWER)
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, flag, value) == 2
+    assert capsys.readouterr().err.startswith(f"error: {flag} is ") and not endpoint.requests
 
 
 def test_an_endpoint_on_this_machine_is_asked_past_any_proxy(paths, build, serve, monkeypatch):

@@ -189,7 +189,7 @@ def connect(api_base: str, source: str) -> dict:
     key = os.environ.get("OPENAI_API_KEY", "").strip() or "EMPTY"
     if not key.isascii() or not key.isprintable() or " " in key:
         raise InputError("OPENAI_API_KEY holds a blank, a line break or a letter that no key has")
-    base_url = checked_address(api_base, source)
+    base_url = checked_address(api_base, source, "http://localhost:8000/v1")
     try:
         client = openai.DefaultHttpxClient(trust_env=not is_loopback(base_url))
     except (ImportError, ValueError) as error:

@@ -55,7 +55,11 @@ class LLMSynthesizer:
         self, task: str, model_name: str, api_base: str, temperature: float | None,
         max_attempts: int, timeout: float,
     ):
-        """Raises InputError at once where nothing answers at ``api_base`` or it has no such model."""
+        """Raises InputError for numbers out of range, and at once where nothing answers at ``api_base`` or it has no such model."""
+        if not 0 < timeout < float("inf"):
+            raise InputError(f"--timeout is {timeout}, expected seconds, more than 0")
+        if temperature is not None and not 0 <= temperature < float("inf"):
+            raise InputError(f"--temperature is {temperature}, expected 0 or more")
         self.malformed = 0
         self._max_attempts = max_attempts
         self._lock = threading.Lock()
@@ -128,6 +132,7 @@ class LLMSynthesizer:
             **settings,
             http_async_client=DefaultAsyncHttpxClient(trust_env=False),  # unused; made by the library, it reads proxies
             openai_proxy=None,
+            http_socket_options=(),  # else it warns that the environment's proxy is passed over, which it is not
             model=self._model_name,
             temperature=self._temperatures[gen],
             # the client's own max_tokens travels as max_completion_tokens, which FastChat does not read

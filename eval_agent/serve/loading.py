@@ -7,7 +7,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 from peft import PeftModel
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import PretrainedConfig
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
@@ -64,6 +64,8 @@ def plan_models(
         raise InputError(f"one worker holds one base model: {listed}. Start a worker for each base")
     check_features({model.path: adapter_config(model.path) for model in models if model.is_adapter}, len(models) == 1)
     _check_no_code(models[0].base)
+    _check_tokenizer(models[0].base)
+    _check_whole(Path(models[0].base))
     return models
 
 
@@ -160,6 +162,24 @@ def _check_weights(folder: Path) -> None:
         raise InputError(f'{found}, expected "LORA"{way}')
     if not any((folder / name).exists() for name in _ADAPTER_WEIGHTS):
         raise InputError(f"--model-path {folder}: has no weights, expected {' or '.join(_ADAPTER_WEIGHTS)}")
+    _check_whole(folder)
+
+
+def _check_whole(folder: Path) -> None:
+    """A download that was broken off is told before anything is loaded: a file's header knows how long it is."""
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, "pt"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{file}: broken weights: {one_line(error)}") from None
+
+
+def _check_tokenizer(base: str) -> None:
+    """Of a base in a folder; without these files transformers fails over some library that is not installed."""
+    files = ("tokenizer*", "vocab*", "*.model", "*.tiktoken")
+    if Path(base).is_dir() and not any(found for pattern in files for found in Path(base).glob(pattern)):
+        raise InputError(f"base model {base}: has no tokenizer, expected tokenizer.json or its like")
 
 
 def _check_no_code(base: str) -> None:

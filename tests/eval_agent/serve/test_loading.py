@@ -44,12 +44,20 @@ def test_paths_pair_with_names_and_share_a_base(base_model, adapters):
     (["{relative}"], None, "(looked in the working folder, {relative} and above it, "),
     (["{hub_like}"], None, 'no such folder: "nobody/nothing"'),
     (["{agent}"], [["a", " "]], "--model-names has an empty name"),
+    (["{no_tokenizer}"], None, "has no tokenizer, expected tokenizer.json or its like"),
+    (["{broken_base}"], None, "broken_base/model.safetensors: broken weights"),
     (["{own_code}"], None, 'field "auto_map" in config.json asks for code of its own'),
     (["{vicuna}"], None, "run_settings.json: field \"template\" is 'vicuna', expected one of mistral_v02"),
 ])
 def test_what_ends_early(adapters, base_model, tmp_path, paths, names, said):
     places = {"agent": adapters["agent_model"], "world": adapters["world_model"]}
     copies = "no_weights lost_base prompt_tuning broken vicuna empty_config list_config relative hub_like".split()
+    for name in ("broken_base", "no_tokenizer"):
+        places[name] = shutil.copytree(base_model, tmp_path / name)
+    (places["no_tokenizer"] / "model.safetensors").unlink()
+    for file in places["no_tokenizer"].glob("*token*"):
+        file.unlink()
+    (places["broken_base"] / "model.safetensors").write_bytes(b"half")
     for name in ("empty", "other_base", "own_code", *copies):
         places[name] = tmp_path / name
         places[name].mkdir()
@@ -83,9 +91,10 @@ def test_a_base_model_that_is_given_goes_before_the_adapter_s(adapters, base_mod
 
 
 @pytest.mark.parametrize("damage, said", [
-    (lambda file: file.write_bytes(file.read_bytes()[:100]), "SafetensorError"),
-    (lambda file: file.write_bytes(b""), "SafetensorError"),
-    (lambda file: (file.unlink(), file.mkdir()), "its weights cannot be read: OSError"),
+    (lambda file: file.write_bytes(file.read_bytes()[:100]), "broken weights: SafetensorError"),
+    (lambda file: file.write_bytes(file.read_bytes()[:-8]), "broken weights: SafetensorError"),
+    (lambda file: file.write_bytes(b""), "broken weights: SafetensorError"),
+    (lambda file: (file.unlink(), file.mkdir()), "broken weights: OSError"),
     (lambda file: _rename(file, "self_attn", "attention"), "does not fit its base .*Found missing adapter keys"),
 ])
 def test_broken_weights_are_one_line(adapters, base_model, tmp_path, damage, said):
@@ -94,7 +103,7 @@ def test_broken_weights_are_one_line(adapters, base_model, tmp_path, damage, sai
     base = AutoModelForCausalLM.from_pretrained(base_model)
     with pytest.raises(InputError) as raised:
         add_adapters(base, plan_models([str(tmp_path)], None))
-    assert re.match(f"{tmp_path}: .*{said}", str(raised.value)) and "\n" not in str(raised.value)
+    assert re.match(f"{tmp_path}.*: .*{said}", str(raised.value)) and "\n" not in str(raised.value)
 
 
 class Evil:
