@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--controller-address", default="http://localhost:21001")
     add_model_args(parser)
+    parser.add_argument("--device", choices=_FOUND, help="Default: cuda where PyTorch finds a GPU, else cpu.")
     parser.add_argument(
         "--model-path",
         action="append",
@@ -106,6 +107,7 @@ def _check_flags(args):
     if args.conv_template and args.conv_template not in conv_templates:
         known = ", ".join(sorted(conv_templates))
         raise InputError(f"--conv-template {args.conv_template}: FastChat knows only {known}")
+    args.device = args.device or ("cuda" if _FOUND["cuda"]() else "cpu")
     if not _FOUND[args.device]():
         what = "GPU" if args.device == "cuda" else args.device
         raise InputError(f"--device {args.device}, but PyTorch finds no {what} here; use --device cpu")
