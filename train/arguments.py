@@ -7,7 +7,6 @@ import difflib
 import itertools
 import json
 import os
-import sys
 from dataclasses import dataclass, field, fields
 from typing import Literal, Optional
 
@@ -16,7 +15,7 @@ import transformers
 from transformers import HfArgumentParser, TrainingArguments
 
 from eval_agent.config import read_config
-from eval_agent.errors import InputError
+from eval_agent.errors import InputError, warn
 
 # flags of LLaMA-Factory's command lines that have no meaning here, and why
 _NO_EFFECT = {
@@ -182,12 +181,6 @@ def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, Sft
     if not args.do_train:
         raise InputError("nothing to do: --do_train is missing (or --adapter_name_or_path and --export_dir)")
     return model_args, data_args, args
-
-
-def warn(message: str) -> None:
-    """Print a warning, once however many processes train."""
-    if os.environ.get("RANK", "0") == "0":
-        print(f"warning: {message}", file=sys.stderr)
 
 
 def _has(name: str) -> bool:

@@ -15,8 +15,8 @@ from transformers import (
 )
 
 from eval_agent.agents.chat_format import run_settings_of
-from eval_agent.errors import InputError
-from train.arguments import ModelArguments, SftArguments, warn
+from eval_agent.errors import InputError, warn
+from train.arguments import ModelArguments, SftArguments
 from train.packing import attention_for
 
 

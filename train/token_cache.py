@@ -14,9 +14,9 @@ from transformers import PreTrainedTokenizerBase
 
 from eval_agent.agents import chat_templates
 from eval_agent.agents.chat_templates import ChatTemplate
-from eval_agent.files import cache_key, file_digest
+from eval_agent.errors import warn
+from eval_agent.files import cache_folder, cache_key, file_digest
 from train import encoding
-from train.arguments import warn
 from train.data import Conversation
 from train.encoding import EncodingReport, encode_batch, report_on
 

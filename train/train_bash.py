@@ -21,9 +21,9 @@ import torch  # noqa: E402
 from transformers import ProgressCallback, Trainer  # noqa: E402
 
 from eval_agent.agents.chat_templates import get_template  # noqa: E402
-from eval_agent.errors import exit_on_input_error  # noqa: E402
+from eval_agent.errors import InputError, exit_on_input_error, warn  # noqa: E402
 from eval_agent.files import file_digest  # noqa: E402
-from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments, warn  # noqa: E402
+from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments  # noqa: E402
 from train.base_model import load_lora_model, load_tokenizer, merge_adapter, within_context  # noqa: E402
 from train.data import Conversation, Pair, dataset_files, read_conversations, read_pairs  # noqa: E402
 from train.encoding import EncodingReport, encode_pairs, served_otherwise  # noqa: E402
