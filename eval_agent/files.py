@@ -46,7 +46,7 @@ def read_records(path: str | Path) -> list[dict]:
     """
     text = _read_text(path)
     lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if _are_lines(lines):
+    if _are_lines(lines, Path(path).suffix == ".jsonl"):
         records = [_parse(line, f"{path}, line {n}") for n, line in lines]
     else:
         records = _parse(text, str(path))
@@ -62,15 +62,14 @@ def read_records(path: str | Path) -> list[dict]:
     return _cleaned(records, text, path)
 
 
-def _are_lines(lines: list[tuple[int, str]]) -> bool:
+def _are_lines(lines: list[tuple[int, str]], called_so: bool) -> bool:
     """Whether the first line holds an object of its own: JSON Lines, whatever the file is called."""
-    if not lines or not lines[0][1].lstrip().startswith("{"):
+    if not lines[0][1].lstrip().startswith("{"):
         return False
     try:
         json.loads(lines[0][1])
-    except (ValueError, RecursionError):
-        # a line in the middle of an object ends it neither; one that is cut short or malformed is told by the next
-        return len(lines) > 1 and lines[1][1].lstrip().startswith("{")
+    except (ValueError, RecursionError):  # a malformed line, or the beginning of one object over several lines
+        return called_so or len(lines) > 1 and lines[1][1].lstrip().startswith("{")
     return True
 
 

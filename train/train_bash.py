@@ -12,7 +12,8 @@ its base by
 
 import os
 import sys
-from enum import Enum
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from the repository root
@@ -20,15 +21,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file
 import torch  # noqa: E402
 from transformers import ProgressCallback, Trainer  # noqa: E402
 
-from eval_agent.agents.chat_templates import get_template  # noqa: E402
-from eval_agent.errors import InputError, exit_on_input_error, warn  # noqa: E402
-from eval_agent.files import file_digest  # noqa: E402
+from eval_agent.agents.chat_templates import ChatTemplate, get_template  # noqa: E402
+from eval_agent.errors import InputError, exit_on_input_error, sentence, warn  # noqa: E402
+from eval_agent.files import Lock, check_output_folder, file_digest  # noqa: E402
 from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments  # noqa: E402
 from train.base_model import load_lora_model, load_tokenizer, merge_adapter, within_context  # noqa: E402
-from train.data import Conversation, Pair, dataset_files, read_conversations, read_pairs  # noqa: E402
+from train.data import Conversation, DataSet, Pair, data_sets, read_conversations, read_pairs  # noqa: E402
 from train.encoding import EncodingReport, encode_pairs, served_otherwise  # noqa: E402
 from train.log import LossLog, Progress, plot_loss  # noqa: E402
-from train.run_folder import is_finished, last_checkpoint, open_run, write_card  # noqa: E402
+from train.options import check_optimizer, weight_settings  # noqa: E402
+from train.run_folder import (  # noqa: E402
+    checkpoint_to_resume,
+    is_finished,
+    last_checkpoint,
+    open_run,
+    write_card,
+)
 from train.token_cache import encode_conversations  # noqa: E402
 from train.trainers import SftTrainer  # noqa: E402
 
@@ -41,11 +49,21 @@ def main() -> None:
         return
     use_all_cores(args)
     template = get_template(model_args.template)
-    files = dataset_files(data_args.dataset, data_args.dataset_dir)
+    check_optimizer(args)
+    folder = Path(args.output_dir)
+    with held_by_one(args, folder):
+        train(model_args, data_args, args, template, folder)
+
+
+def train(
+    model_args: ModelArguments, data_args: DataArguments, args: SftArguments, template: ChatTemplate, folder: Path
+) -> None:
+    """Train, or leave a finished run alone. ``folder`` is this run's as long as this runs."""
+    sets = data_sets(data_args.dataset, data_args.dataset_dir)
     read = read_pairs if args.stage == "dpo" else read_conversations
-    records = read(files, data_args.max_samples)
-    settings = run_settings(model_args, data_args, args, files)
-    folder, resume_from = Path(args.output_dir), args.resume_from_checkpoint
+    records = read(sets, data_args.max_samples)
+    resume_from = checkpoint_to_resume(args.resume_from_checkpoint, folder)
+    settings = run_settings(model_args, data_args, args, sets, resume_from)
     with args.main_process_first():
         overwrite = args.overwrite_output_dir and args.process_index == 0 and not resume_from
         open_run(folder, settings, overwrite)
@@ -70,8 +88,36 @@ def main() -> None:
         callbacks=[LossLog(folder)],
     )
     show_progress(trainer)
-    trainer.train(resume_from_checkpoint=resume_from or last_checkpoint(folder))
-    save(trainer, args, report, settings, files)
+    trainer.train(resume_from_checkpoint=start_from(resume_from, folder))
+    save(trainer, args, report, settings, [data_set.path for data_set in sets])
+
+
+def start_from(named: Path | None, folder: Path) -> str | None:
+    """The checkpoint to go on from: of this folder the one that was named, of another one only at this run's start."""
+    if named is not None and named.resolve().parent == folder.resolve():
+        return str(named)
+    return last_checkpoint(folder) or (str(named) if named else None)
+
+
+@contextmanager
+def held_by_one(args: SftArguments, folder: Path) -> Iterator[None]:
+    """``folder`` locked by the first of this run's processes. Raises InputError in all where another run holds it."""
+    fault, lock = [None], None
+    if args.process_index == 0:
+        try:
+            check_output_folder(folder)
+            lock = Lock(folder, "wait until it has ended, or choose another --output_dir")
+        except (InputError, OSError) as error:
+            fault = [sentence(error)]
+    if args.world_size > 1:
+        torch.distributed.broadcast_object_list(fault)
+    if fault[0]:
+        raise InputError(fault[0])
+    try:
+        yield
+    finally:
+        if lock:
+            lock.release()
 
 
 def trainer_class(stage: str) -> type[Trainer]:
@@ -109,20 +155,26 @@ def show_progress(trainer: Trainer) -> None:
 
 
 def run_settings(
-    model_args: ModelArguments, data_args: DataArguments, args: SftArguments, files: list[Path]
+    model_args: ModelArguments, data_args: DataArguments, args: SftArguments, sets: list[DataSet],
+    resume_from: Path | None,
 ) -> dict:
-    """All that decides what a run learns: two runs with the same settings are the same run."""
+    """All that decides what a run learns: two runs with the same settings are the same run.
+
+    A checkpoint of the run's own folder does not count: it is on the way there.
+    """
     names = (
         "seed learning_rate lr_scheduler_type warmup_ratio warmup_steps weight_decay max_grad_norm optim "
         "num_train_epochs max_steps per_device_train_batch_size gradient_accumulation_steps world_size "
         "stage pref_beta fp16 bf16"
     ).split()
-    values = {name: getattr(args, name) for name in names}
-    plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
-    settings = {**vars(model_args), **vars(data_args), **plain}
+    settings = {**vars(model_args), **vars(data_args), **weight_settings(args, names)}
     for name in ("dataset", "dataset_dir", "overwrite_cache"):  # the data's content counts, not its name
         del settings[name]
-    settings["data_sha256"] = [file_digest(path) for path in files]
+    settings["data_sha256"] = [file_digest(data_set.path) for data_set in sets]
+    if any(data_set.system for data_set in sets):
+        settings["system_columns"] = [data_set.system for data_set in sets]
+    if resume_from and resume_from.resolve().parent != Path(args.output_dir).resolve():
+        settings["resume_sha256"] = file_digest(resume_from / "optimizer.pt")
     if model_args.adapter_name_or_path:
         weights = Path(model_args.adapter_name_or_path) / "adapter_model.safetensors"
         settings["adapter_sha256"] = file_digest(weights) if weights.is_file() else None

@@ -96,7 +96,7 @@ class SftTrainer(SafeTrainer, Trainer):
             lengths=[len(example["input_ids"]) for example in self.examples],
             per_pass=args.per_device_train_batch_size,
             passes=args.gradient_accumulation_steps * args.world_size,
-            seed=args.seed,
+            seed=args.seed if args.data_seed is None else args.data_seed,
             epoch=lambda: self.state.global_step // sampler.steps,
         )
         return sampler
@@ -110,7 +110,8 @@ class SftTrainer(SafeTrainer, Trainer):
         attention = self.model.config.get_text_config()._attn_implementation
         inputs.update(attention_arguments(lengths, attention, labels.device))
         logits = model(**inputs, use_cache=False).logits[0]
-        loss = F.cross_entropy(logits.float(), labels, reduction="sum") / num_items_in_batch
+        smoothing = self.args.label_smoothing_factor
+        loss = F.cross_entropy(logits.float(), labels, reduction="sum", label_smoothing=smoothing) / num_items_in_batch
         self.check_finite(loss, where)
         self.tokens_seen += sum(lengths)
         return loss * self.accelerator.num_processes

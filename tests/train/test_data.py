@@ -5,7 +5,7 @@ import json
 import pytest
 
 from eval_agent.errors import InputError
-from train.data import dataset_files, read_conversations
+from train.data import DataSet, data_sets, read_conversations
 
 
 def write(path, value) -> str:
@@ -23,11 +23,11 @@ def test_a_list_of_names_and_files_is_read_in_order(tmp_path):
     write(tmp_path / "mugs.json", [RECORD, RECORD])
     write(tmp_path / "more.json", [unanswered])
     write(tmp_path / "dataset_info.json", {"mugs": ENTRY})
-    files = dataset_files(f"mugs, more.json,{tmp_path / 'more.json'}", str(tmp_path))
-    assert [path.name for path in files] == ["mugs.json", "more.json", "more.json"]
+    files = data_sets(f"mugs, more.json,{tmp_path / 'more.json'}", str(tmp_path))
+    assert [data_set.path.name for data_set in files] == ["mugs.json", "more.json", "more.json"]
     conversations = read_conversations(files, max_samples=1)
     assert [c.where for c in conversations] == [
-        f"{files[0]}: record 0 (a)", f"{files[1]}: record 0", f"{files[2]}: record 0"
+        f"{files[0].path}: record 0 (a)", f"{files[1].path}: record 0", f"{files[2].path}: record 0"
     ]  # fmt: skip
     assert all(c.turns == RECORD["conversations"] for c in conversations)
 
@@ -46,7 +46,7 @@ def test_a_list_of_names_and_files_is_read_in_order(tmp_path):
 def test_registry_faults(tmp_path, registry, message):
     write(tmp_path / "dataset_info.json", registry)
     with pytest.raises(InputError, match=message):
-        dataset_files("mugs", str(tmp_path))
+        data_sets("mugs", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_data_faults_name_file_record_and_field(tmp_path, content, message):
     path = tmp_path / "bad.json"
     path.write_text(content)
     with pytest.raises(InputError, match=f"bad.json.*{message}"):
-        read_conversations([path], None)
+        read_conversations([DataSet(path)], None)
 
 
 def test_the_projects_own_registry_is_valid():
@@ -78,6 +78,6 @@ def test_the_projects_own_registry_is_valid():
 
     for name in read_json(ROOT / "data" / "dataset_info.json"):
         try:
-            dataset_files(name, str(ROOT / "data"))
+            data_sets(name, str(ROOT / "data"))
         except InputError as error:
             assert "no file" in str(error)

@@ -22,7 +22,7 @@ from eval_agent.agents.chat_format import format_of_run
 from eval_agent.agents.chat_templates import get_template
 from tests.conftest import ROOT
 from tests.train.test_arguments import seed_flags
-from train.data import read_conversations
+from train.data import DataSet, read_conversations
 from train.encoding import IGNORE
 from train.token_cache import encode_conversations
 from train.train_bash import main
@@ -100,7 +100,7 @@ def test_the_seeds_command_trains_an_adapter_that_peft_loads(base_model, data_di
     assert set(config.target_modules) == {"q_proj", "v_proj"}
     assert config.base_model_name_or_path == str(tmp_path / "base")  # served from any working directory
     base = AutoModelForCausalLM.from_pretrained(config.base_model_name_or_path)
-    conversations = read_conversations([data_dir / "mugs.json"], None)
+    conversations = read_conversations([DataSet(data_dir / "mugs.json")], None)
     tokenizer = AutoTokenizer.from_pretrained(adapter)
     examples, _ = encode_conversations(conversations, tokenizer, get_template("mistral"), 2048)
     ids, labels = (
