@@ -113,7 +113,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     Raises OSError naming ``path`` where that does not work (a full disk); what was written by then is removed.
     """
     path = Path(path)
-    with _naming(path):
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if _is_device(path):  # /dev/stdout: a rename would put a file in its place
             path.write_bytes(content)
@@ -133,7 +133,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 def check_output(path: str | Path) -> None:
     """Raise OSError, before the long work, where a file ``path`` could not be written after it. Makes its folder."""
     path = Path(path)
-    with _naming(path):
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(path) and path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder, expected the name of a file")
@@ -144,7 +144,7 @@ def check_output(path: str | Path) -> None:
 
 def check_output_folder(folder: str | Path) -> None:
     """Raise OSError where no file could be written into ``folder``, which is made."""
-    with _naming(folder):
+    with naming(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
         _try(folder)
 
@@ -172,7 +172,7 @@ def _is_device(path: Path) -> bool:
 
 
 @contextmanager
-def _naming(path: str | Path) -> Iterator[None]:
+def naming(path: str | Path) -> Iterator[None]:
     """An OSError inside names ``path``, not a temporary file or nothing at all."""
     try:
         yield
@@ -231,7 +231,7 @@ class Lock:
         self._pid = os.getpid()
 
     def _acquire(self, path: Path, remedy: str) -> int:
-        with _naming(path):
+        with naming(path):
             Path(self.file).parent.mkdir(parents=True, exist_ok=True)
             while True:
                 descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -328,7 +328,7 @@ class Journal:
         """Keep ``value``, in the file too when this returns. Raises OSError naming the file; no half line stays."""
         line = json.dumps({"key": key, "value": value}, ensure_ascii=False) + "\n"
         left = memoryview(clean_text(line)[0].encode("utf-8"))
-        with self._lock, _naming(self.path):
+        with self._lock, naming(self.path):
             before = os.fstat(self._file.fileno()).st_size
             try:
                 while left:

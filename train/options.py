@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from transformers import SchedulerType, Trainer, TrainingArguments, get_scheduler
+from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from eval_agent.errors import InputError
 
@@ -157,6 +158,14 @@ def weight_settings(args: TrainingArguments, always: Iterable[str]) -> dict[str,
         if option.init and not known and option.name not in values and value != default_of(option):
             values[option.name] = value
     return values
+
+
+def check_reporting(args: TrainingArguments) -> None:
+    """Raise InputError where what --report_to names is not installed."""
+    names = [args.report_to] if isinstance(args.report_to, str) else args.report_to
+    missing = [name for name in names if name not in ("none", "all", *get_available_reporting_integrations())]
+    if missing:
+        raise InputError(f"--report_to {missing[0]}: no such package is installed here")
 
 
 def check_optimizer(args: TrainingArguments) -> None:

@@ -4,10 +4,14 @@ import json
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from eval_agent.agents.chat_format import RUN_SETTINGS as SETTINGS
-from eval_agent.errors import InputError
+from eval_agent.errors import InputError, sentence
 from eval_agent.files import read_json, write_json, write_text
 
 FINISHED = "train_results.json"  # written last
@@ -34,6 +38,19 @@ def open_run(folder: Path, settings: dict, overwrite: bool) -> None:
         _compare(read_json(folder / SETTINGS), settings, folder)
         return
     write_json(folder / SETTINGS, settings)
+
+
+@contextmanager
+def writing(folder: str | Path) -> Iterator[None]:
+    """What cannot be written into ``folder`` (a full disk) is an InputError, whichever library was writing."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not re.search(r"PytorchStream|inline_container|unexpected pos", str(error)):
+            raise
+        raise InputError(f"{folder}: cannot be written ({sentence(error).partition(chr(10))[0]})") from None
 
 
 def is_finished(folder: Path) -> bool:

@@ -29,13 +29,14 @@ from train.base_model import load_lora_model, load_tokenizer, merge_adapter, wit
 from train.data import Conversation, DataSet, Pair, data_sets, read_conversations, read_pairs  # noqa: E402
 from train.encoding import EncodingReport, encode_pairs, served_otherwise  # noqa: E402
 from train.log import LossLog, Progress, plot_loss  # noqa: E402
-from train.options import check_optimizer, weight_settings  # noqa: E402
+from train.options import check_optimizer, check_reporting, weight_settings  # noqa: E402
 from train.run_folder import (  # noqa: E402
     checkpoint_to_resume,
     is_finished,
     last_checkpoint,
     open_run,
     write_card,
+    writing,
 )
 from train.token_cache import encode_conversations  # noqa: E402
 from train.trainers import SftTrainer  # noqa: E402
@@ -45,23 +46,30 @@ from train.trainers import SftTrainer  # noqa: E402
 def main() -> None:
     model_args, data_args, args = parse_arguments(sys.argv[1:])
     if not args.do_train:
-        merge_adapter(model_args.adapter_name_or_path, args.export_dir)
+        check_output_folder(args.export_dir)
+        with Lock(args.export_dir, "wait until it has ended, or choose another --export_dir"), writing(args.export_dir):
+            merge_adapter(model_args.adapter_name_or_path, args.export_dir)
         return
+    if args.export_dir:
+        check_output_folder(args.export_dir)
     use_all_cores(args)
     template = get_template(model_args.template)
     check_optimizer(args)
-    folder = Path(args.output_dir)
-    with held_by_one(args, folder):
-        train(model_args, data_args, args, template, folder)
-
-
-def train(
-    model_args: ModelArguments, data_args: DataArguments, args: SftArguments, template: ChatTemplate, folder: Path
-) -> None:
-    """Train, or leave a finished run alone. ``folder`` is this run's as long as this runs."""
+    check_reporting(args)
     sets = data_sets(data_args.dataset, data_args.dataset_dir)
     read = read_pairs if args.stage == "dpo" else read_conversations
     records = read(sets, data_args.max_samples)
+    folder = Path(args.output_dir)
+    with held_by_one(args, folder):
+        train(model_args, data_args, args, template, sets, records)
+
+
+def train(
+    model_args: ModelArguments, data_args: DataArguments, args: SftArguments, template: ChatTemplate,
+    sets: list[DataSet], records: list[Conversation] | list[Pair],
+) -> None:
+    """Train on ``records``, or leave a finished run alone. The output folder is this run's as long as this runs."""
+    folder = Path(args.output_dir)
     resume_from = checkpoint_to_resume(args.resume_from_checkpoint, folder)
     settings = run_settings(model_args, data_args, args, sets, resume_from)
     with args.main_process_first():
@@ -88,8 +96,15 @@ def train(
         callbacks=[LossLog(folder)],
     )
     show_progress(trainer)
-    trainer.train(resume_from_checkpoint=start_from(resume_from, folder))
-    save(trainer, args, report, settings, [data_set.path for data_set in sets])
+    try:
+        trainer.train(resume_from_checkpoint=start_from(resume_from, folder))
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"{str(error).partition('.')[0]}: --per_device_train_batch_size lower and --gradient_accumulation_steps higher "
+            "by the same factor trains the same steps in less memory"
+        ) from None
+    with writing(folder):
+        save(trainer, args, report, settings, [data_set.path for data_set in sets])
 
 
 def start_from(named: Path | None, folder: Path) -> str | None:

@@ -3,6 +3,7 @@ which conversations a step of packed rows holds, and their loss.
 """
 
 import math
+import shutil
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -14,7 +15,7 @@ from transformers import Trainer
 from eval_agent.errors import InputError
 from train.encoding import IGNORE
 from train.packing import attention_arguments, pack
-from train.run_folder import checkpoint_folder, seal_checkpoint
+from train.run_folder import checkpoint_folder, seal_checkpoint, writing
 
 _NOTHING = {"input_ids": np.zeros(1, np.int32), "labels": np.full(1, IGNORE, np.int32), "where": ""}
 
@@ -37,10 +38,16 @@ class SafeTrainer:
             )
 
     def _save_checkpoint(self, model, trial):
-        super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()
-        if self.is_world_process_zero():
-            seal_checkpoint(checkpoint_folder(self.args.output_dir, self.state.global_step))
+        folder = checkpoint_folder(self.args.output_dir, self.state.global_step)
+        try:
+            with writing(folder):
+                super()._save_checkpoint(model, trial)
+                self.accelerator.wait_for_everyone()
+                if self.is_world_process_zero():
+                    seal_checkpoint(folder)
+        except InputError:
+            shutil.rmtree(folder, ignore_errors=True)  # on a full disk half a checkpoint is in the way
+            raise
 
 
 class StepSampler(Sampler[int]):

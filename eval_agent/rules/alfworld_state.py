@@ -33,7 +33,7 @@ class Goal:
 
 def parse_goal(task: str) -> Goal:
     """The goal in an ALFWorld task's text. Raises InputError where its wording is none of ALFWorld's."""
-    text = task.rpartition(TASK)[2].strip().splitlines()[0].rstrip(".") if TASK in task else ""
+    text = task.rpartition(TASK)[2].strip().split("\n")[0].rstrip(".") if TASK in task else ""
     for pattern, kind in _GOALS:
         match = re.fullmatch(pattern, text)
         if match:

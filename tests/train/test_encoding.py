@@ -184,4 +184,4 @@ def test_a_broken_cache_is_made_anew_and_one_that_cannot_be_had_is_done_without(
     assert f"{file}: a broken cache file, made anew" in capsys.readouterr().err
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     assert encode_conversations(*call)[1] == report
-    assert "tokenised data cannot be kept there" in capsys.readouterr().err
+    assert "no cache can be kept there" in capsys.readouterr().err
