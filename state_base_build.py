@@ -62,8 +62,8 @@ def main() -> None:
     triplets = None
     if args.state_file_path:
         records = read_records(args.state_file_path)
-        warn_of_unused(records, args.state_file_path, RECORD_FIELDS, TURN_FIELDS)
         triplets = make_triplets(records, args.state_file_path)
+        warn_of_unused(records, args.state_file_path, RECORD_FIELDS, TURN_FIELDS)
         check_output(pair_path)
     elif not pair_path.is_file():
         raise InputError(f"{pair_path}: no such file; give --state_file_path to make it")

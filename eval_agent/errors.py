@@ -40,6 +40,8 @@ def sentence(error: Exception) -> str:
     if not isinstance(error, OSError) or not error.strerror:
         return str(error) or type(error).__name__
     file = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
+    if file and error.strerror.startswith(file[:-2]):  # said already
+        return error.strerror
     return file + error.strerror[0].lower() + error.strerror[1:]
 
 

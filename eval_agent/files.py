@@ -114,7 +114,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     """
     path = Path(path)
     with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         if _is_device(path):  # /dev/stdout: a rename would put a file in its place
             path.write_bytes(content)
             return
@@ -134,7 +134,7 @@ def check_output(path: str | Path) -> None:
     """Raise OSError, before the long work, where a file ``path`` could not be written after it. Makes its folder."""
     path = Path(path)
     with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         if os.path.lexists(path) and path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder, expected the name of a file")
         _check_name(path)
@@ -145,8 +145,15 @@ def check_output(path: str | Path) -> None:
 def check_output_folder(folder: str | Path) -> None:
     """Raise OSError where no file could be written into ``folder``, which is made."""
     with naming(folder):
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        _make(Path(folder))
         _try(folder)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a file, expected a folder") from None
 
 
 def _try(folder: str | Path) -> None:
@@ -232,7 +239,7 @@ class Lock:
 
     def _acquire(self, path: Path, remedy: str) -> int:
         with naming(path):
-            Path(self.file).parent.mkdir(parents=True, exist_ok=True)
+            _make(Path(self.file).parent)
             while True:
                 descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
                 try:

@@ -198,6 +198,8 @@ def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, Sft
         *parsed, unknown = parser.parse_args_into_dataclasses(
             _drop_no_effect(argv), return_remaining_strings=True, look_for_args_file=False
         )
+    except json.JSONDecodeError as error:
+        raise InputError(f"training arguments: {error.doc!r} is no JSON ({error.msg})") from None
     except ValueError as error:  # transformers checks combinations of its arguments
         raise InputError(f"training arguments: {error}") from None
     if unknown:

@@ -92,12 +92,12 @@ def _records(sets: list[DataSet], most: int | None, used: set[str]) -> Iterator[
     """(record, where it stands, the same with its own name, its system text), the first ``most`` of each file."""
     for data_set in sets:
         records = read_records(data_set.path)[:most]
-        names = used | {*IDENTITIES, data_set.system}
-        warn_of_unused(records, str(data_set.path), names, TRAINED_TURN_FIELDS)
         for index, record in enumerate(records):
             where = f"{data_set.path}: record {index}"
             name = next((record[field] for field in IDENTITIES if field in record), None)
             yield record, where, where if name is None else f"{where} ({name})", _system(record, data_set.system, where)
+        names = used | {*IDENTITIES, data_set.system}
+        warn_of_unused(records, str(data_set.path), names, TRAINED_TURN_FIELDS)  # of what was found to be well-formed
 
 
 def _system(record: dict, field: str | None, where: str) -> str | None:

@@ -48,9 +48,12 @@ def writing(folder: str | Path) -> Iterator[None]:
     except InputError:
         raise
     except (OSError, SafetensorError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not re.search(r"PytorchStream|inline_container|unexpected pos", str(error)):
-            raise
-        raise InputError(f"{folder}: cannot be written ({sentence(error).partition(chr(10))[0]})") from None
+        told = sentence(error).partition("\n")[0]
+        if isinstance(error, RuntimeError):
+            if not re.search(r"PytorchStream|inline_container|unexpected pos", told):
+                raise
+            told = "PyTorch could not write a whole file: no space left?"
+        raise InputError(f"{folder}: cannot be written ({told})") from None
 
 
 def is_finished(folder: Path) -> bool:

@@ -217,16 +217,14 @@ def save(
     if args.plot_loss:
         unit = "cross-entropy per learnt token (nats)" if args.stage == "sft" else "DPO loss per pair (nats)"
         plot_loss(state.log_history, folder.name, unit, folder / "training_loss.png")
-    runtime = next(
-        entry["train_runtime"] for entry in reversed(state.log_history) if "train_runtime" in entry
-    )
+    end = next(entry for entry in reversed(state.log_history) if "train_runtime" in entry)
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     metrics = {
         "steps": state.global_step,
         "epoch": state.epoch,
-        "train_loss": sum(losses) / len(losses) if losses else float("nan"),
-        "train_runtime": runtime,  # of this process; a resumed run's earlier part is not in it
-        "tokens_per_second": trainer.tokens_seen * args.world_size / runtime,
+        "train_loss": sum(losses) / len(losses) if losses else end["train_loss"],
+        "train_runtime": end["train_runtime"],  # of this process; a resumed run's earlier part is not in it
+        "tokens_per_second": trainer.tokens_seen * args.world_size / end["train_runtime"],
         **vars(report),
     }
     write_card(folder, settings, files, metrics, sys.argv)

@@ -101,14 +101,15 @@ def given_jobs(path: Path, tasks: list[Task], limit: int | None, seed: int) -> l
     """Jobs for those tasks that the file has a trajectory of. Raises InputError where there is none."""
     where = {}
     records = read_records(path)
-    warn_of_unused(records, str(path), RECORD_FIELDS, TURN_FIELDS)
     for index, record in enumerate(records):
         name = f"{path}, record {index}"
         where[record_key(record, name).replace("/", "__")] = (record, name)
     chosen = choose_evenly([task for task in tasks if task.task_id in where], limit, seed)
     if not chosen:
         raise InputError(f"{path}: no trajectory of a game in this split, such as {tasks[0].task_id}")
-    return [Job(task, steps_of(*where[task.task_id])) for task in chosen]
+    jobs = [Job(task, steps_of(*where[task.task_id])) for task in chosen]
+    warn_of_unused(records, str(path), RECORD_FIELDS, TURN_FIELDS)
+    return jobs
 
 
 def collect(jobs: list[Job], config: TaskConfig, output_path: Path, num_workers: int) -> Counter:

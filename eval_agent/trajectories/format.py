@@ -127,7 +127,9 @@ def looks_like(record: dict) -> str:
     ours = 'expected "conversations" of {"from": "human" | "gpt", "value": text}'
     if {"role", "content"} <= first.keys():
         return f"; this looks like OpenAI messages (role, content), {ours}"
-    if first.get("from") in ("user", "assistant", "system"):
+    if first.get("from") == "system":
+        return '; a system text stands in a field of the record that "columns": {"system": ...} of dataset_info.json names'
+    if first.get("from") in ("user", "assistant"):
         return f'; this looks like ShareGPT with other role names ("{first["from"]}"), {ours}'
     if "conversations" in record:
         return ""

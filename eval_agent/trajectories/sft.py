@@ -51,7 +51,6 @@ def make_conversations(records: list[dict], task: str, mode: str, source: str) -
     """
     if mode not in MODES:
         raise InputError(f'unknown mode "{mode}", expected one of {", ".join(MODES)}')
-    warn_of_unused(records, source, RECORD_FIELDS, TURN_FIELDS)
     made = []
     for index, record in enumerate(records):
         made += _make(record, task, mode, f"{source}: record {index}")
@@ -59,6 +58,7 @@ def make_conversations(records: list[dict], task: str, mode: str, source: str) -
         raise InputError(
             f"{source}: no rejected trajectory earned less than the expert's, nothing for mode {mode}"
         )
+    warn_of_unused(records, source, RECORD_FIELDS, TURN_FIELDS)
     return made
 
 
