@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import os
+import re
 from dataclasses import dataclass, field, fields
 from typing import Literal, Optional
 
@@ -17,7 +18,7 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from eval_agent.config import read_config
 from eval_agent.errors import InputError, warn
-from train.options import CHANGE_NO_WEIGHTS, not_offered, refuse
+from train.options import CHANGE_NO_WEIGHTS, REFUSED, not_offered, refuse
 
 # flags of LLaMA-Factory's command lines that have no meaning here, and why
 _NO_EFFECT = {
@@ -179,6 +180,9 @@ class _Parser(HfArgumentParser):
     """Says in one line what is wrong instead of printing 150 options."""
 
     def error(self, message: str):
+        name = re.match(r"argument --(\w+)", message)
+        if name and name[1] in REFUSED:  # whatever its value is
+            raise InputError(f"--{name[1]} is not offered here: {REFUSED[name[1]]}")
         raise InputError(f"{message} (--help explains the flags)")
 
 

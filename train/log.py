@@ -92,6 +92,11 @@ class Progress(ProgressCallback):
             rate = self.tokens_seen() * args.world_size / (time.perf_counter() - self.started)
             self._show(**{"tokens/s": f"{rate:.0f}"})
 
+    def close(self):
+        """End the bar's line where training ended early, so that what is said next has a line of its own."""
+        if self.training_bar is not None:
+            self.training_bar.close()
+
     def on_log(self, args, state, control, logs=None, **kwargs):
         if self.training_bar is not None and "loss" in (logs or {}):
             self._show(loss=f"{logs['loss']:.4f}")

@@ -95,7 +95,7 @@ def train(
         processing_class=tokenizer,
         callbacks=[LossLog(folder)],
     )
-    show_progress(trainer)
+    bar = show_progress(trainer)
     try:
         trainer.train(resume_from_checkpoint=start_from(resume_from, folder))
     except torch.OutOfMemoryError as error:
@@ -103,6 +103,8 @@ def train(
             f"{str(error).partition('.')[0]}: --per_device_train_batch_size lower and --gradient_accumulation_steps higher "
             "by the same factor trains the same steps in less memory"
         ) from None
+    finally:
+        bar.close()
     with writing(folder):
         save(trainer, args, report, settings, [data_set.path for data_set in sets])
 
@@ -162,11 +164,13 @@ def encode(
     )
 
 
-def show_progress(trainer: Trainer) -> None:
+def show_progress(trainer: Trainer) -> Progress:
     """Put our bar in the place of transformers' own, where it shows one."""
+    bar = Progress(lambda: trainer.tokens_seen)
     if not trainer.args.disable_tqdm:
         trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(Progress(lambda: trainer.tokens_seen))
+        trainer.add_callback(bar)
+    return bar
 
 
 def run_settings(

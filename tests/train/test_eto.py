@@ -45,6 +45,17 @@ def data_dir(tmp_path):
     return tmp_path
 
 
+def test_a_reply_with_loss_false_counts_on_neither_side(data_dir, base_model):
+    tokenizer, template = AutoTokenizer.from_pretrained(base_model), get_template("mistral_v02")
+    records = json.loads((data_dir / "pairs.json").read_text())
+    records[2]["rejected"][2]["loss"] = False
+    (data_dir / "pairs.json").write_text(json.dumps(records))
+    examples, _ = encode_pairs(read_pairs([DataSet(data_dir / "pairs.json")], None), tokenizer, template, 512, 3072)
+    ids, learnt = examples[2]["rejected"]
+    runs = tokenizer.decode([token for token, counts in zip(ids, learnt) if counts]).split("</s>")
+    assert [run.strip() for run in runs] == ["Action: go to cabinet 3", "Action: cool", ""]
+
+
 def test_only_the_agents_turns_after_the_prompt_count(data_dir, base_model):
     tokenizer, template = AutoTokenizer.from_pretrained(base_model), get_template("mistral_v02")
     pairs = read_pairs([DataSet(data_dir / "pairs.json")], None)
