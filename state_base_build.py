@@ -12,9 +12,10 @@ from pathlib import Path
 
 from eval_agent.config import load_task_config
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.files import read_records, write_json
+from eval_agent.files import Lock, check_output, check_output_folder, read_records, write_json
 from eval_agent.knowledge.encoders import DEFAULT_CONTROLLER, load_encoder
-from eval_agent.knowledge.state_base import build_cache, make_triplets
+from eval_agent.knowledge.state_base import build_cache, make_triplets, read_triplets
+from eval_agent.trajectories.format import RECORD_FIELDS, TURN_FIELDS, warn_of_unused
 
 EMBEDDED_BASE = "data/tiny-mistral"
 CONFIGS = Path(__file__).resolve().parent / "configs" / "task"
@@ -57,18 +58,24 @@ def main() -> None:
     if name == "wkm-embedding" and model is None:
         model = EMBEDDED_BASE
         print(f"encoder: input embeddings of {model} (--encoder_model names your world model instead)")
+    pair_path, cache = Path(args.state_action_pair_path), Path(args.vector_cache_path)
+    triplets = None
     if args.state_file_path:
-        triplets = make_triplets(read_records(args.state_file_path), args.state_file_path)
-        write_json(args.state_action_pair_path, triplets)
-        print(f"{len(triplets)} triplets written to {args.state_action_pair_path}")
-    elif not Path(args.state_action_pair_path).is_file():
-        raise InputError(f"{args.state_action_pair_path}: no such file; give --state_file_path to make it")
-    meta = build_cache(
-        args.state_action_pair_path,
-        args.vector_cache_path,
-        load_encoder(name, model, args.controller_address),
-        model,
-    )
+        records = read_records(args.state_file_path)
+        triplets = make_triplets(records, args.state_file_path)
+        warn_of_unused(records, args.state_file_path, RECORD_FIELDS, TURN_FIELDS)
+        check_output(pair_path)
+    elif not pair_path.is_file():
+        raise InputError(f"{pair_path}: no such file; give --state_file_path to make it")
+    else:
+        read_triplets(pair_path)
+    check_output_folder(cache)
+    with Lock(cache), Lock(pair_path):
+        encoder = load_encoder(name, model, args.controller_address)
+        if triplets is not None:
+            write_json(pair_path, triplets)
+            print(f"{len(triplets)} triplets written to {pair_path}")
+        meta = build_cache(pair_path, cache, encoder, model)
     rows = ", ".join(f"{verb} {group['rows']}" for verb, group in meta["groups"].items())
     print(
         f"state base of {sum(group['rows'] for group in meta['groups'].values())} states, dimension "

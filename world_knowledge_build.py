@@ -22,8 +22,9 @@ from pathlib import Path
 
 from eval_agent.config import positive
 from eval_agent.errors import exit_on_input_error
-from eval_agent.files import Journal, read_records, write_json, write_text
+from eval_agent.files import Journal, check_output, read_records, write_json, write_text
 from eval_agent.knowledge.synthesis import (
+    BY_RULE,
     GENS,
     TASKS,
     Knowledge,
@@ -63,6 +64,7 @@ def main() -> int:
     args = parse_arguments()
     pairs = read_records(args.dataset_path)
     check_pairs(pairs, args.gen, args.dataset_path, args.expert_only)
+    check_output(args.output_path)
     synthesizer = load_synthesizer(
         args.task, args.model_name, args.api_base, args.temperature, args.max_attempts, args.timeout
     )
@@ -94,8 +96,8 @@ def _report(args: argparse.Namespace, total: int, result: Knowledge, synthesizer
         print(f"asked again because malformed: {synthesizer.malformed} of {answers} answers "
               f"({synthesizer.malformed / answers:.1%})")
     if result.rejects:
-        print(f"{len(result.rejects)} records stayed without, see {args.output_path}.rejects.jsonl; the same "
-              "command asks for these only")
+        again = "" if args.model_name == BY_RULE else "; the same command asks the model for these only"
+        print(f"{len(result.rejects)} records stayed without, see {args.output_path}.rejects.jsonl{again}")
 
 
 if __name__ == "__main__":

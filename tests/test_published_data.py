@@ -7,7 +7,7 @@ import state_base_build
 import train_data_process
 import world_knowledge_build
 from eval_agent.files import read_json, write_json
-from train.data import read_conversations
+from train.data import DataSet, read_conversations
 
 INSTRUCTION = "Interact with a household to solve a task. (as published, not ours)"
 TASK_KNOWLEDGE = "Task Knowledge: When you search, you should look. The action workflows are: 1) go 2) take"
@@ -56,7 +56,7 @@ def test_published_pairs_to_both_models_data_and_the_state_base(task, serve, tmp
     for mode in ("agent_model", "world_model"):
         path = tmp_path / f"{mode}.json"
         run(train_data_process, "--task", task, "--file_path", states, "--mode", mode, "--output_path", path)
-        (conversation,) = read_conversations([path], None)
+        (conversation,) = read_conversations([DataSet(path)], None)
         assert INSTRUCTION not in conversation.turns[0]["value"]
         assert any(TASK_KNOWLEDGE in turn["value"] for turn in conversation.turns)
     triplets = tmp_path / "state_action_pair.json"
@@ -74,7 +74,7 @@ def test_published_trajectories_train_the_experienced_agent(task, tmp_path, monk
     write_json(tmp_path / "sft.json", [trajectory(task)])
     arguments = ("--task", task, "--file_path", tmp_path / "sft.json", "--output_path", tmp_path / "out.json")
     assert run_main(train_data_process, monkeypatch, *arguments, "--mode", "experienced_agent") == 0
-    (conversation,) = read_conversations([tmp_path / "out.json"], None)
+    (conversation,) = read_conversations([DataSet(tmp_path / "out.json")], None)
     assert [turn["value"] for turn in conversation.turns[3:]] == [
         turn["value"] for turn in trajectory(task)["conversations"][3:]
     ]
@@ -91,5 +91,5 @@ def test_published_pairs_that_have_task_knowledge_already(field, tmp_path, monke
 
 def test_published_sft_conversations_are_read_for_training(tmp_path):
     write_json(tmp_path / "WKM.json", [{"conversations": trajectory("webshop")["conversations"]}])
-    (conversation,) = read_conversations([tmp_path / "WKM.json"], None)
+    (conversation,) = read_conversations([DataSet(tmp_path / "WKM.json")], None)
     assert len(conversation.turns) == 6

@@ -1,5 +1,8 @@
 """state_base_build.py from knowledge to a cache that evaluation loads, and from published triplets."""
 
+import subprocess
+import sys
+
 import pytest
 from alfworld_pairs import answered_turns, make_pairs, run_main
 
@@ -85,3 +88,40 @@ def test_bad_input_is_named(build, known_pairs, base_model, tmp_path, capsys):
     write_json(tmp_path / "triplets.json", [{"pre_action": "look", "state": "x"}])
     assert build("--encoder_model", base_model) == 2
     assert 'triplets.json: record 0: field "action" is missing' in capsys.readouterr().err
+
+
+SPOKEN = "OK. I'll follow your instructions and try my best to solve the task."
+
+
+def test_a_spoken_acknowledgement_is_no_action_and_no_pre_action(build, known_pairs, base_model, tmp_path):
+    assert build("--state_file_path", known_pairs, "--encoder_model", base_model) == 0
+    expected = read_json(tmp_path / "triplets.json")
+    pairs = read_json(known_pairs)
+    for pair in pairs:
+        opening = [{"from": "human", "value": "Solve a task."}, {"from": "gpt", "value": SPOKEN, "loss": False}]
+        pair["chosen"]["conversations"][:0] = opening
+        for turn in pair["chosen"]["conversations"][::2]:
+            turn["loss"] = None
+    write_json(known_pairs, pairs)
+    assert build("--state_file_path", known_pairs, "--encoder_model", base_model) == 0
+    assert read_json(tmp_path / "triplets.json") == expected
+
+
+def test_fields_that_are_not_used_are_named(build, known_pairs, base_model, capsys):
+    pairs = read_json(known_pairs)
+    pairs[0]["chosen"]["system"] = "Be quick."
+    write_json(known_pairs, pairs)
+    assert build("--state_file_path", known_pairs, "--encoder_model", base_model) == 0
+    assert "pairs.json: fields that are not used, with their counts: split (1), system (1)\n" in capsys.readouterr().err
+
+
+def test_a_cache_that_another_process_builds_is_left_alone(build, known_pairs, base_model, tmp_path, capsys):
+    (tmp_path / "cache").mkdir()
+    program = "import sys, time; from eval_agent.files import Lock; Lock(sys.argv[1]); print(1, flush=True); time.sleep(60)"
+    first = subprocess.Popen([sys.executable, "-c", program, tmp_path / "cache"], stdout=subprocess.PIPE)
+    first.stdout.readline()
+    assert build("--state_file_path", known_pairs, "--encoder_model", base_model) == 2
+    assert f"cache: process {first.pid} on" in capsys.readouterr().err
+    assert not (tmp_path / "triplets.json").exists()
+    first.kill()
+    first.wait()

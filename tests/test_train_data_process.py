@@ -212,3 +212,40 @@ def test_unknown_modes_and_tasks_are_named(pairs, process, capsys):
     )
     assert process(pairs, "agent_model", "alfred") == (2, None)
     assert 'unknown task "alfred", expected one of alfworld, sciworld, webshop' in capsys.readouterr().err
+
+
+SPOKEN = "OK. I'll follow your instructions and try my best to solve the task."
+
+
+def marked(pair: dict) -> dict:
+    """The pair as AgentInstruct has trajectories: a spoken acknowledgement, loss null, true and false."""
+    opening = [{"from": "human", "value": "Solve a task.", "loss": None}, {"from": "gpt", "value": SPOKEN, "loss": False}]
+    for side in ("chosen", "rejected"):
+        turns = pair[side]["conversations"]
+        for turn in turns:
+            turn["loss"] = None if turn["from"] == "human" else True
+        turns[3]["loss"] = False
+        turns[:0] = [dict(turn) for turn in opening]
+    return pair
+
+
+@pytest.mark.parametrize("mode", ["agent_model", "experienced_agent", "explicit_state", "knowagent", "nat", "eto", "world_model"])
+def test_agentinstructs_marks_are_kept_where_replies_are_learnt_and_its_acknowledgement_is_no_step(pairs, process, mode):
+    _, before = process(pairs, mode)
+    code, after = process([marked(pair) for pair in pairs], mode)
+    assert code == 0
+    unlearnt = [turn for record in after for field in ("conversations", "chosen", "rejected")
+                for turn in record.get(field, []) if turn.pop("loss", True) is False]
+    for record in before:
+        record["conversations"][1].pop("loss", None)
+    assert after == before  # but for the marks
+    expected = {"world_model": 2, "eto": 4, "nat": 8}.get(mode, 4)  # acknowledgement and second reply of each dialogue
+    assert len(unlearnt) == expected and all(turn["from"] == "gpt" for turn in unlearnt)
+
+
+def test_what_is_not_used_is_named(pairs, process, capsys):
+    for pair in pairs:
+        pair["chosen"]["system"] = "Be quick."
+    code, _ = process(pairs, "agent_model")
+    assert code == 0
+    assert "in.json: fields that are not used, with their counts: split (1), system (2)\n" in capsys.readouterr().err

@@ -6,8 +6,9 @@ Values come from the dataclasses below, then from JSON recipes (first arguments)
 import difflib
 import itertools
 import json
+import math
 import os
-import sys
+import re
 from dataclasses import dataclass, field, fields
 from typing import Literal, Optional
 
@@ -16,11 +17,11 @@ import transformers
 from transformers import HfArgumentParser, TrainingArguments
 
 from eval_agent.config import read_config
-from eval_agent.errors import InputError
+from eval_agent.errors import InputError, warn
+from train.options import CHANGE_NO_WEIGHTS, REFUSED, not_offered, refuse
 
 # flags of LLaMA-Factory's command lines that have no meaning here, and why
 _NO_EFFECT = {
-    "group_by_length": "rows hold whole conversations without padding, of about as many tokens each",
     "neat_packing": "rows are always packed so, and a step still holds as many conversations as asked for",
     "packing": "rows are always packed, each conversation attends to itself only",
     "preprocessing_num_workers": "the tokenizer uses all cores by itself",
@@ -124,7 +125,16 @@ class SftArguments(TrainingArguments):
         default="none", metadata={"help": "tensorboard, wandb, ...: needs their packages."}
     )
 
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Fixed: the trainer reads all of an example."})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Fixed: a loss that is no number ends the run."})
+    average_tokens_across_devices: bool = field(
+        default=True, metadata={"help": "Fixed: every learnt token of a step counts alike."}
+    )
+
     def __post_init__(self):
+        """Raises InputError for an option that is not honoured: train/options.py has them all."""
+        refuse(self)
+        self._check_values()
         on_gpu = torch.cuda.is_available() and not self.use_cpu
         if self.fp16 and not on_gpu:
             warn("--fp16 needs a CUDA GPU: training in float32")
@@ -134,21 +144,45 @@ class SftArguments(TrainingArguments):
         if self.gradient_checkpointing is None:
             self.gradient_checkpointing = on_gpu
         self.gradient_checkpointing_kwargs = {"use_reentrant": False}
-        self.dataloader_pin_memory = on_gpu
-        self.remove_unused_columns = False  # the trainer reads more than the model does
-        self.average_tokens_across_devices = True  # every learnt token of a step counts alike
-        self.logging_nan_inf_filter = False  # such a loss ends the run
-        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        self.dataloader_pin_memory = self.dataloader_pin_memory and on_gpu
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1 and self.ddp_find_unused_parameters is None:
             self.ddp_find_unused_parameters = False
         if not _has("warmup_ratio") and not self.warmup_steps:
             self.warmup_steps = self.warmup_ratio  # transformers 5 reads a warmup_steps below 1 as a share
         super().__post_init__()
+
+    def _check_values(self):
+        for option in fields(self):
+            value = getattr(self, option.name, None)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"--{option.name} is {value}, expected a number")
+        for name in ("per_device_train_batch_size", "gradient_accumulation_steps"):
+            at_least_one(self, name)
+        if self.num_train_epochs <= 0 and self.max_steps <= 0:
+            raise InputError(f"--num_train_epochs is {self.num_train_epochs}, expected more than 0")
+        if not 0 <= self.label_smoothing_factor < 1:
+            raise InputError(f"--label_smoothing_factor is {self.label_smoothing_factor}, expected from 0 to below 1")
+        if self.stage == "dpo" and self.label_smoothing_factor:
+            raise InputError("--label_smoothing_factor is not offered for --stage dpo: its loss is over pairs, not tokens")
+        if self.stage == "sft" and self.pref_beta != 0.1:
+            raise InputError("--pref_beta is for --stage dpo")
+
+
+def at_least_one(args: object, *names: str) -> None:
+    """Raise InputError for the first of these that is 0 or less; None is no number."""
+    for name in names:
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} is {value}, expected at least 1")
 
 
 class _Parser(HfArgumentParser):
     """Says in one line what is wrong instead of printing 150 options."""
 
     def error(self, message: str):
+        name = re.match(r"argument --(\w+)", message)
+        if name and name[1] in REFUSED:  # whatever its value is
+            raise InputError(f"--{name[1]} is not offered here: {REFUSED[name[1]]}")
         raise InputError(f"{message} (--help explains the flags)")
 
 
@@ -168,11 +202,19 @@ def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, Sft
         *parsed, unknown = parser.parse_args_into_dataclasses(
             _drop_no_effect(argv), return_remaining_strings=True, look_for_args_file=False
         )
+    except json.JSONDecodeError as error:
+        raise InputError(f"training arguments: {error.doc!r} is no JSON ({error.msg})") from None
     except ValueError as error:  # transformers checks combinations of its arguments
         raise InputError(f"training arguments: {error}") from None
     if unknown:
         raise InputError(_unknown_flags(unknown, parser))
     model_args, data_args, args = parsed
+    at_least_one(data_args, "cutoff_len", "max_prompt_len", "max_target_len", "max_samples")
+    at_least_one(model_args, "lora_rank", "lora_alpha")
+    if not 0 <= model_args.lora_dropout < 1:
+        raise InputError(f"--lora_dropout is {model_args.lora_dropout}, expected from 0 to below 1")
+    if args.stage == "dpo" and data_args.train_on_prompt:
+        raise InputError("--train_on_prompt is not offered for --stage dpo: its loss is over what follows the prompt")
     if args.export_dir and not args.do_train:
         if not model_args.adapter_name_or_path:
             raise InputError("--adapter_name_or_path is missing: the adapter to merge into its base")
@@ -184,12 +226,6 @@ def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, Sft
     return model_args, data_args, args
 
 
-def warn(message: str) -> None:
-    """Print a warning, once however many processes train."""
-    if os.environ.get("RANK", "0") == "0":
-        print(f"warning: {message}", file=sys.stderr)
-
-
 def _has(name: str) -> bool:
     return name in {f.name for f in fields(TrainingArguments)}
 
@@ -199,15 +235,14 @@ def _recipe_flags(path: str) -> list[str]:
     for name, value in read_config(path).items():
         if value is None:
             continue
-        flags.append(f"--{name}")
-        flags.append(value if isinstance(value, str) else json.dumps(value))
+        flags.append(f"--{name}={value if isinstance(value, str) else json.dumps(value)}")
     return flags
 
 
 def _drop_no_effect(argv: list[str]) -> list[str]:
     reasons = dict(_NO_EFFECT)
     gone = f"transformers {transformers.__version__} no longer has it"
-    reasons.update({name: gone for name in _HAD_BY_TRANSFORMERS_4 if not _has(name)})
+    reasons.update({name: gone for name in _HAD_BY_TRANSFORMERS_4 if name in CHANGE_NO_WEIGHTS and not _has(name)})
     kept, dropping = [], False
     for word in argv:
         if word.startswith("--"):
@@ -222,6 +257,12 @@ def _drop_no_effect(argv: list[str]) -> list[str]:
 
 def _unknown_flags(unknown: list[str], parser: HfArgumentParser) -> str:
     known = [option for action in parser._actions for option in action.option_strings]
-    flag = unknown[0].partition("=")[0]
-    close = difflib.get_close_matches(flag, known, n=1)
-    return f"unknown argument {flag}" + (f", did you mean {close[0]}?" if close else "")
+    flags = [word.partition("=")[0] for word in unknown if word.startswith("-")] or unknown
+    for flag in flags:
+        name = flag.lstrip("-").replace("-", "_")
+        if sentence := not_offered(name):
+            return sentence
+        if name in _HAD_BY_TRANSFORMERS_4:
+            return f"--{name} is not offered here: transformers {transformers.__version__} no longer has it"
+    close = difflib.get_close_matches(flags[0], known, n=1)
+    return f"unknown argument {flags[0]}" + (f", did you mean {close[0]}?" if close else "")

@@ -2,9 +2,11 @@
 
 import shutil
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -15,17 +17,20 @@ from transformers import (
 )
 
 from eval_agent.agents.chat_format import run_settings_of
-from eval_agent.errors import InputError
+from eval_agent.errors import InputError, warn
 from eval_agent.model_folder import base_of_adapter, is_adapter
-from train.arguments import ModelArguments, SftArguments, warn
+from train.arguments import ModelArguments, SftArguments
 from train.packing import attention_for
+
+_OWN_CODE = {"trust_remote_code": False}  # without it transformers asks on the terminal whether to run a model's code
+_UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, SafetensorError, UnpicklingError)
 
 
 def load_tokenizer(base: str) -> tuple[PreTrainedTokenizerBase, PretrainedConfig]:
     """Tokenizer and configuration of the base model. Raises InputError where there is none."""
     try:
-        return AutoTokenizer.from_pretrained(base), AutoConfig.from_pretrained(base)
-    except (OSError, ValueError) as error:
+        return AutoTokenizer.from_pretrained(base, **_OWN_CODE), AutoConfig.from_pretrained(base, **_OWN_CODE)
+    except Exception as error:  # tokenizers raises nothing narrower for a broken file
         raise _no_model("--model_name_or_path", base, error) from None
 
 
@@ -54,12 +59,14 @@ def load_lora_model(
     attention = attention_for(config, cutoff_len, half_precision=dtype != torch.float32)
     set_seed(args.seed)
     try:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, attn_implementation=attention)
-    except (OSError, ValueError) as error:
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, attn_implementation=attention, **_OWN_CODE)
+    except _UNREADABLE as error:
         raise _no_model("--model_name_or_path", base, error) from None
     model.config.use_cache = False
     if model_args.adapter_name_or_path:
-        return _load_adapter(model, model_args.adapter_name_or_path)
+        adapted = _load_adapter(model, model_args.adapter_name_or_path)
+        _warn_of_its_own_shape(adapted.peft_config["default"], model_args)
+        return adapted
     target = model_args.lora_target
     lora = LoraConfig(
         r=model_args.lora_rank,
@@ -74,6 +81,13 @@ def load_lora_model(
         raise InputError(f'--lora_target "{target}": {error}') from None
 
 
+def _warn_of_its_own_shape(config: LoraConfig, model_args: ModelArguments) -> None:
+    own = {"lora_rank": config.r, "lora_alpha": config.lora_alpha, "lora_dropout": config.lora_dropout}
+    differing = [f"--{name} {value}" for name, value in own.items() if value != getattr(model_args, name)]
+    if differing:
+        warn(f"{model_args.adapter_name_or_path}: training goes on with this adapter's own {', '.join(differing)}")
+
+
 def merge_adapter(adapter: str, export_dir: str) -> None:
     """Write the adapter's base model with the adapter added to its weights, and the tokenizer, as one model.
 
@@ -83,8 +97,8 @@ def merge_adapter(adapter: str, export_dir: str) -> None:
         raise InputError(f"--adapter_name_or_path {adapter}: no adapter_config.json there")
     base = base_of_adapter(adapter)
     try:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
-    except (OSError, ValueError) as error:
+        model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", **_OWN_CODE)
+    except _UNREADABLE as error:
         raise _no_model(f"{adapter}/adapter_config.json: base_model_name_or_path", base, error) from None
     merged = _load_adapter(model, adapter).merge_and_unload()
     merged.save_pretrained(export_dir)
@@ -97,9 +111,12 @@ def merge_adapter(adapter: str, export_dir: str) -> None:
 def _load_adapter(model, adapter: str) -> PeftModel:
     try:
         return PeftModel.from_pretrained(model, adapter, is_trainable=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise _no_model("--adapter_name_or_path", adapter, error) from None
 
 
 def _no_model(flag: str, name: str, error: Exception) -> InputError:
-    return InputError(f'{flag} "{name}": {str(error).splitlines()[0]}')
+    told = str(error).strip().partition("\n")[0] or type(error).__name__
+    if "trust_remote_code" in str(error):
+        told = "it brings code of its own along, which is never run here"
+    return InputError(f'{flag} "{name}": {told}')

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from eval_agent.agents.chat_templates import ChatTemplate
 from eval_agent.errors import InputError
+from eval_agent.trajectories.format import learnt
 from train.data import SIDES, Conversation, Pair
 
 IGNORE = -100  # label of a token without loss
@@ -59,10 +60,13 @@ def encode_batch(
     """
     examples = []
     for conversation, (ids, replies) in zip(batch, token_spans(batch, tokenizer, template)):
-        learnt = [turn.get("loss", True) for turn in conversation.turns[1::2]]
-        example = _example(ids, replies, learnt, cutoff_len, train_on_prompt)
+        example = _example(ids, replies, _learnt(conversation), cutoff_len, train_on_prompt)
         examples.append(example and {**example, "cut": len(example["input_ids"]) < len(ids)})
     return examples
+
+
+def _learnt(conversation: Conversation) -> list[bool]:
+    return [learnt(turn) for turn in conversation.turns[1::2]]
 
 
 def report_on(examples: list[dict], n_conversations: int, cutoff_len: int) -> EncodingReport:
@@ -83,7 +87,7 @@ def served_otherwise(
 ) -> bool:
     """Whether a server, which tokenises a prompt whole, reads other tokens than ``template`` trains on."""
     [(ids, _)] = token_spans([conversation], tokenizer, template)
-    text, _ = _text_and_replies(conversation.turns, template)
+    text, _ = _text_and_replies(conversation, template)
     return tokenizer(text, verbose=False)["input_ids"] != ids
 
 
@@ -102,8 +106,8 @@ def _encode_turns(
     """Each turn tokenised by itself."""
     pieces = []
     for conversation in batch:
-        for human, gpt in zip(conversation.turns[::2], conversation.turns[1::2]):
-            pieces += [template.user_turn(human["value"]), template.reply_turn(gpt["value"])]
+        for human, reply in _rendered(conversation, template):
+            pieces += [human, reply]
     encoded = iter(tokenizer(pieces, add_special_tokens=False, verbose=False)["input_ids"])
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     for conversation in batch:
@@ -116,7 +120,7 @@ def _encode_whole(
     batch: list[Conversation], tokenizer: PreTrainedTokenizerBase, template: ChatTemplate
 ) -> Iterator[tuple[list[int], Spans]]:
     """Each conversation tokenised as one text, as a server does."""
-    texts = [_text_and_replies(conversation.turns, template) for conversation in batch]
+    texts = [_text_and_replies(conversation, template) for conversation in batch]
     encoded = tokenizer([text for text, _ in texts], return_offsets_mapping=True, verbose=False)
     for conversation, (_, spans), ids, offsets in zip(
         batch, texts, encoded["input_ids"], encoded["offset_mapping"]
@@ -124,12 +128,18 @@ def _encode_whole(
         yield ids, _to_tokens(np.array(offsets), spans, conversation.where)
 
 
-def _text_and_replies(turns: list[dict], template: ChatTemplate) -> tuple[str, Spans]:
+def _rendered(conversation: Conversation, template: ChatTemplate) -> Iterator[tuple[str, str]]:
+    """The text of each human turn, the system text with the first one, and of the reply to it."""
+    for number, (human, gpt) in enumerate(zip(conversation.turns[::2], conversation.turns[1::2])):
+        system = None if number else conversation.system
+        yield template.first_turn(human["value"], system), template.reply_turn(gpt["value"])
+
+
+def _text_and_replies(conversation: Conversation, template: ChatTemplate) -> tuple[str, Spans]:
     """The rendered text and the character span of each reply, from the prompt's end through its own."""
     text, spans = "", []
-    for human, gpt in zip(turns[::2], turns[1::2]):
-        text += template.user_turn(human["value"])
-        reply = template.reply_turn(gpt["value"])
+    for human, reply in _rendered(conversation, template):
+        text += human
         spans.append((len(text), len(text) + len(reply)))
         text += reply
     return text, spans
@@ -176,16 +186,17 @@ def encode_pairs(
 ) -> tuple[list[dict], EncodingReport]:
     """``[{"chosen": (ids, learnt), "rejected": (ids, learnt), "where": str}, ...]``.
 
-    ``learnt`` [T] is True on the agent's turns after the prompt. A longer prompt loses its beginning behind
-    BOS, a longer target ends after the last reply that fits; a pair without any reply in one of them is
-    skipped.
+    ``learnt`` [T] is True on the agent's turns after the prompt, but for those with ``"loss": false``. A longer prompt
+    loses its beginning behind BOS, a longer target ends after the last reply that fits; a pair without any reply to
+    learn in one of them is skipped.
     """
     report, examples = EncodingReport(), []
     for pair in tqdm(pairs, desc="Tokenizing", unit="pair", leave=False):
         sides, cut = {}, False
         both = token_spans([pair.chosen, pair.rejected], tokenizer, template)
         for side, (ids, replies) in zip(SIDES, both, strict=True):
-            sides[side] = _cut(ids, replies[pair.prompt_turns // 2 :], max_prompt_len, max_target_len)
+            first, losses = pair.prompt_turns // 2, _learnt(getattr(pair, side))
+            sides[side] = _cut(ids, replies[first:], losses[first:], max_prompt_len, max_target_len)
             cut |= sides[side] is not None and len(sides[side][0]) < len(ids)
         if None in sides.values():
             report.skipped += 1
@@ -216,14 +227,14 @@ def pad_pairs(examples: list[dict]) -> dict:
 
 
 def _cut(
-    ids: list[int], replies: Spans, max_prompt_len: int, max_target_len: int
+    ids: list[int], replies: Spans, losses: list[bool], max_prompt_len: int, max_target_len: int
 ) -> tuple[list[int], list[bool]] | None:
     start = replies[0][0]
-    replies = [span for span in replies if span[1] - start <= max_target_len]
-    if not replies:
+    fitting = [(span, loss) for span, loss in zip(replies, losses) if span[1] - start <= max_target_len]
+    if not any(loss for _, loss in fitting):
         return None
-    learnt = [False] * replies[-1][1]
-    for first, end in replies:
-        learnt[first:end] = [True] * (end - first)
-    ids, too_many = ids[: len(learnt)], max(0, start - max_prompt_len)
-    return ids[:1] + ids[1 + too_many :], learnt[:1] + learnt[1 + too_many :]
+    mask = [False] * fitting[-1][0][1]
+    for (first, end), loss in fitting:
+        mask[first:end] = [loss] * (end - first)
+    ids, too_many = ids[: len(mask)], max(0, start - max_prompt_len)
+    return ids[:1] + ids[1 + too_many :], mask[:1] + mask[1 + too_many :]

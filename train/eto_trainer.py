@@ -47,7 +47,8 @@ class EtoTrainer(SafeTrainer, DPOTrainer):
         args = self.args
         per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
         steps = -(-len(self.train_dataset) // per_step)
-        return PairSampler(len(self.train_dataset), args.seed, lambda: self.state.global_step // steps)
+        seed = args.seed if args.data_seed is None else args.data_seed
+        return PairSampler(len(self.train_dataset), seed, lambda: self.state.global_step // steps)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save the trained adapter alone: transformers cannot resume where the reference lies beside it."""

@@ -7,6 +7,8 @@ from pathlib import Path
 import matplotlib
 from transformers import ProgressCallback
 
+from eval_agent.files import naming, write_text
+
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first: there may be no display)
 from transformers import TrainerCallback  # noqa: E402
@@ -21,11 +23,11 @@ class LossLog(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         if state.is_world_process_zero:
             lines = [self._line(entry, state) for entry in state.log_history if "loss" in entry]
-            self.path.write_text("".join(lines), encoding="utf-8")
+            write_text(self.path, "".join(lines))
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if state.is_world_process_zero and "loss" in (logs or {}):
-            with self.path.open("a", encoding="utf-8") as file:
+            with naming(self.path), self.path.open("a", encoding="utf-8") as file:
                 file.write(self._line({**logs, "step": state.global_step}, state))
 
     @staticmethod
@@ -89,6 +91,11 @@ class Progress(ProgressCallback):
         if self.training_bar is not None:
             rate = self.tokens_seen() * args.world_size / (time.perf_counter() - self.started)
             self._show(**{"tokens/s": f"{rate:.0f}"})
+
+    def close(self):
+        """End the bar's line where training ended early, so that what is said next has a line of its own."""
+        if self.training_bar is not None:
+            self.training_bar.close()
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if self.training_bar is not None and "loss" in (logs or {}):

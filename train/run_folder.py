@@ -4,10 +4,14 @@ import json
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from eval_agent.agents.chat_format import RUN_SETTINGS as SETTINGS
-from eval_agent.errors import InputError
+from eval_agent.errors import InputError, sentence
 from eval_agent.files import read_json, write_json, write_text
 
 FINISHED = "train_results.json"  # written last
@@ -26,7 +30,7 @@ def open_run(folder: Path, settings: dict, overwrite: bool) -> None:
             path.unlink(missing_ok=True)
         for path in _checkpoints(folder):
             shutil.rmtree(path)
-    elif any(folder.iterdir()) and not (folder / SETTINGS).exists():
+    elif any(path.name != ".lock" for path in folder.iterdir()) and not (folder / SETTINGS).exists():
         raise InputError(
             f"{folder}: not empty, no run of this script; choose another or --overwrite_output_dir"
         )
@@ -34,6 +38,22 @@ def open_run(folder: Path, settings: dict, overwrite: bool) -> None:
         _compare(read_json(folder / SETTINGS), settings, folder)
         return
     write_json(folder / SETTINGS, settings)
+
+
+@contextmanager
+def writing(folder: str | Path) -> Iterator[None]:
+    """What cannot be written into ``folder`` (a full disk) is an InputError, whichever library was writing."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, SafetensorError, RuntimeError) as error:
+        told = sentence(error).partition("\n")[0]
+        if isinstance(error, RuntimeError):
+            if not re.search(r"PytorchStream|inline_container|unexpected pos", told):
+                raise
+            told = "PyTorch could not write a whole file: no space left?"
+        raise InputError(f"{folder}: cannot be written ({told})") from None
 
 
 def is_finished(folder: Path) -> bool:
@@ -53,6 +73,28 @@ def last_checkpoint(folder: Path) -> str | None:
     """Newest checkpoint that is as it was when it was sealed: none that was cut off while being written."""
     whole = [path for path in _checkpoints(folder) if _is_sealed(path)]
     return str(whole[-1]) if whole else None
+
+
+def checkpoint_to_resume(flag: str | None, folder: Path) -> Path | None:
+    """The checkpoint that --resume_from_checkpoint ``flag`` names: a path, or True for the last one; None without one.
+
+    Without the flag, or with False, a run goes on from its own last checkpoint anyway. Raises InputError where there is
+    none, or one that was cut off.
+    """
+    if flag is None or flag.lower() in ("false", "no", "none", ""):
+        return None
+    if flag.lower() in ("true", "yes"):
+        last = last_checkpoint(folder) if folder.is_dir() else None
+        if last is None:
+            raise InputError(f"--resume_from_checkpoint {flag}: {folder} has no whole checkpoint-N")
+        return Path(last)
+    checkpoint = Path(flag)
+    missing = [name for name in ("trainer_state.json", "optimizer.pt", "scheduler.pt") if not (checkpoint / name).is_file()]
+    if missing:
+        raise InputError(f"--resume_from_checkpoint {flag}: no checkpoint of a training run (no {missing[0]} there)")
+    if (checkpoint / _SEAL).exists() and not _is_sealed(checkpoint):
+        raise InputError(f"--resume_from_checkpoint {flag}: cut off while it was written, take an earlier one")
+    return checkpoint
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -80,19 +122,19 @@ def _is_whole(path: Path) -> bool:
 
 def _compare(old: dict, new: dict, folder: Path) -> None:
     new = json.loads(json.dumps(new))
-    changed = [key for key in new if old.get(key) != new[key]]
+    changed = [key for key in {**new, **old} if old.get(key) != new.get(key)]
     if changed:
-        what = "; ".join(f"{key} was {old.get(key)}, now {new[key]}" for key in changed)
+        what = "; ".join(f"{key} was {_said(old, key)}, now {_said(new, key)}" for key in changed)
         raise InputError(
             f"{folder}: holds a run with other settings ({what}); --overwrite_output_dir replaces it"
         )
 
 
-_SHOWN = (
-    "template lora_target lora_rank lora_alpha lora_dropout adapter_name_or_path cutoff_len train_on_prompt "
-    "learning_rate lr_scheduler_type warmup_ratio num_train_epochs max_steps per_device_train_batch_size "
-    "gradient_accumulation_steps world_size seed fp16 bf16 pref_beta"
-).split()
+def _said(settings: dict, key: str) -> object:
+    return settings.get(key, "the default")
+
+
+_NOT_SHOWN = ("data_sha256", "stage", "model_name_or_path", "finetuning_type")  # said elsewhere in the card
 
 
 def write_card(folder: Path, settings: dict, files: list[Path], metrics: dict, argv: list[str]) -> None:
@@ -102,7 +144,7 @@ def write_card(folder: Path, settings: dict, files: list[Path], metrics: dict, a
         f"| `{path}` | `{digest}` |" for path, digest in zip(files, settings["data_sha256"], strict=True)
     )
     values = "\n".join(
-        f"| {name} | {settings[name]} |" for name in _SHOWN if settings.get(name) not in (None, "")
+        f"| {name} | {value} |" for name, value in settings.items() if name not in _NOT_SHOWN and value not in (None, "")
     )
     method = {"sft": "supervised fine-tuning", "dpo": "direct preference optimisation"}[settings["stage"]]
     write_text(

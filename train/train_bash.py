@@ -12,7 +12,8 @@ its base by
 
 import os
 import sys
-from enum import Enum
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from the repository root
@@ -20,15 +21,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file
 import torch  # noqa: E402
 from transformers import ProgressCallback, Trainer  # noqa: E402
 
-from eval_agent.agents.chat_templates import get_template  # noqa: E402
-from eval_agent.errors import exit_on_input_error  # noqa: E402
-from eval_agent.files import file_digest  # noqa: E402
-from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments, warn  # noqa: E402
+from eval_agent.agents.chat_templates import ChatTemplate, get_template  # noqa: E402
+from eval_agent.errors import InputError, exit_on_input_error, sentence, warn  # noqa: E402
+from eval_agent.files import Lock, check_output_folder, file_digest  # noqa: E402
+from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments  # noqa: E402
 from train.base_model import load_lora_model, load_tokenizer, merge_adapter, within_context  # noqa: E402
-from train.data import Conversation, Pair, dataset_files, read_conversations, read_pairs  # noqa: E402
+from train.data import Conversation, DataSet, Pair, data_sets, read_conversations, read_pairs  # noqa: E402
 from train.encoding import EncodingReport, encode_pairs, served_otherwise  # noqa: E402
 from train.log import LossLog, Progress, plot_loss  # noqa: E402
-from train.run_folder import is_finished, last_checkpoint, open_run, write_card  # noqa: E402
+from train.options import check_optimizer, check_reporting, weight_settings  # noqa: E402
+from train.run_folder import (  # noqa: E402
+    checkpoint_to_resume,
+    is_finished,
+    last_checkpoint,
+    open_run,
+    write_card,
+    writing,
+)
 from train.token_cache import encode_conversations  # noqa: E402
 from train.trainers import SftTrainer  # noqa: E402
 
@@ -37,15 +46,32 @@ from train.trainers import SftTrainer  # noqa: E402
 def main() -> None:
     model_args, data_args, args = parse_arguments(sys.argv[1:])
     if not args.do_train:
-        merge_adapter(model_args.adapter_name_or_path, args.export_dir)
+        check_output_folder(args.export_dir)
+        with Lock(args.export_dir, "wait until it has ended, or choose another --export_dir"), writing(args.export_dir):
+            merge_adapter(model_args.adapter_name_or_path, args.export_dir)
         return
+    if args.export_dir:
+        check_output_folder(args.export_dir)
     use_all_cores(args)
     template = get_template(model_args.template)
-    files = dataset_files(data_args.dataset, data_args.dataset_dir)
+    check_optimizer(args)
+    check_reporting(args)
+    sets = data_sets(data_args.dataset, data_args.dataset_dir)
     read = read_pairs if args.stage == "dpo" else read_conversations
-    records = read(files, data_args.max_samples)
-    settings = run_settings(model_args, data_args, args, files)
-    folder, resume_from = Path(args.output_dir), args.resume_from_checkpoint
+    records = read(sets, data_args.max_samples)
+    folder = Path(args.output_dir)
+    with held_by_one(args, folder):
+        train(model_args, data_args, args, template, sets, records)
+
+
+def train(
+    model_args: ModelArguments, data_args: DataArguments, args: SftArguments, template: ChatTemplate,
+    sets: list[DataSet], records: list[Conversation] | list[Pair],
+) -> None:
+    """Train on ``records``, or leave a finished run alone. The output folder is this run's as long as this runs."""
+    folder = Path(args.output_dir)
+    resume_from = checkpoint_to_resume(args.resume_from_checkpoint, folder)
+    settings = run_settings(model_args, data_args, args, sets, resume_from)
     with args.main_process_first():
         overwrite = args.overwrite_output_dir and args.process_index == 0 and not resume_from
         open_run(folder, settings, overwrite)
@@ -69,9 +95,46 @@ def main() -> None:
         processing_class=tokenizer,
         callbacks=[LossLog(folder)],
     )
-    show_progress(trainer)
-    trainer.train(resume_from_checkpoint=resume_from or last_checkpoint(folder))
-    save(trainer, args, report, settings, files)
+    bar = show_progress(trainer)
+    try:
+        trainer.train(resume_from_checkpoint=start_from(resume_from, folder))
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"{str(error).partition('.')[0]}: --per_device_train_batch_size lower and --gradient_accumulation_steps higher "
+            "by the same factor trains the same steps in less memory"
+        ) from None
+    finally:
+        bar.close()
+    with writing(folder):
+        save(trainer, args, report, settings, [data_set.path for data_set in sets])
+
+
+def start_from(named: Path | None, folder: Path) -> str | None:
+    """The checkpoint to go on from: of this folder the one that was named, of another one only at this run's start."""
+    if named is not None and named.resolve().parent == folder.resolve():
+        return str(named)
+    return last_checkpoint(folder) or (str(named) if named else None)
+
+
+@contextmanager
+def held_by_one(args: SftArguments, folder: Path) -> Iterator[None]:
+    """``folder`` locked by the first of this run's processes. Raises InputError in all where another run holds it."""
+    fault, lock = [None], None
+    if args.process_index == 0:
+        try:
+            check_output_folder(folder)
+            lock = Lock(folder, "wait until it has ended, or choose another --output_dir")
+        except (InputError, OSError) as error:
+            fault = [sentence(error)]
+    if args.world_size > 1:
+        torch.distributed.broadcast_object_list(fault)
+    if fault[0]:
+        raise InputError(fault[0])
+    try:
+        yield
+    finally:
+        if lock:
+            lock.release()
 
 
 def trainer_class(stage: str) -> type[Trainer]:
@@ -101,28 +164,36 @@ def encode(
     )
 
 
-def show_progress(trainer: Trainer) -> None:
+def show_progress(trainer: Trainer) -> Progress:
     """Put our bar in the place of transformers' own, where it shows one."""
+    bar = Progress(lambda: trainer.tokens_seen)
     if not trainer.args.disable_tqdm:
         trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(Progress(lambda: trainer.tokens_seen))
+        trainer.add_callback(bar)
+    return bar
 
 
 def run_settings(
-    model_args: ModelArguments, data_args: DataArguments, args: SftArguments, files: list[Path]
+    model_args: ModelArguments, data_args: DataArguments, args: SftArguments, sets: list[DataSet],
+    resume_from: Path | None,
 ) -> dict:
-    """All that decides what a run learns: two runs with the same settings are the same run."""
+    """All that decides what a run learns: two runs with the same settings are the same run.
+
+    A checkpoint of the run's own folder does not count: it is on the way there.
+    """
     names = (
         "seed learning_rate lr_scheduler_type warmup_ratio warmup_steps weight_decay max_grad_norm optim "
         "num_train_epochs max_steps per_device_train_batch_size gradient_accumulation_steps world_size "
         "stage pref_beta fp16 bf16"
     ).split()
-    values = {name: getattr(args, name) for name in names}
-    plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
-    settings = {**vars(model_args), **vars(data_args), **plain}
+    settings = {**vars(model_args), **vars(data_args), **weight_settings(args, names)}
     for name in ("dataset", "dataset_dir", "overwrite_cache"):  # the data's content counts, not its name
         del settings[name]
-    settings["data_sha256"] = [file_digest(path) for path in files]
+    settings["data_sha256"] = [file_digest(data_set.path) for data_set in sets]
+    if any(data_set.system for data_set in sets):
+        settings["system_columns"] = [data_set.system for data_set in sets]
+    if resume_from and resume_from.resolve().parent != Path(args.output_dir).resolve():
+        settings["resume_sha256"] = file_digest(resume_from / "optimizer.pt")
     if model_args.adapter_name_or_path:
         weights = Path(model_args.adapter_name_or_path) / "adapter_model.safetensors"
         settings["adapter_sha256"] = file_digest(weights) if weights.is_file() else None
@@ -150,16 +221,14 @@ def save(
     if args.plot_loss:
         unit = "cross-entropy per learnt token (nats)" if args.stage == "sft" else "DPO loss per pair (nats)"
         plot_loss(state.log_history, folder.name, unit, folder / "training_loss.png")
-    runtime = next(
-        entry["train_runtime"] for entry in reversed(state.log_history) if "train_runtime" in entry
-    )
+    end = next(entry for entry in reversed(state.log_history) if "train_runtime" in entry)
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     metrics = {
         "steps": state.global_step,
         "epoch": state.epoch,
-        "train_loss": sum(losses) / len(losses) if losses else float("nan"),
-        "train_runtime": runtime,  # of this process; a resumed run's earlier part is not in it
-        "tokens_per_second": trainer.tokens_seen * args.world_size / runtime,
+        "train_loss": sum(losses) / len(losses) if losses else end["train_loss"],
+        "train_runtime": end["train_runtime"],  # of this process; a resumed run's earlier part is not in it
+        "tokens_per_second": trainer.tokens_seen * args.world_size / end["train_runtime"],
         **vars(report),
     }
     write_card(folder, settings, files, metrics, sys.argv)

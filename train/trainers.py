@@ -3,6 +3,7 @@ which conversations a step of packed rows holds, and their loss.
 """
 
 import math
+import shutil
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -14,7 +15,7 @@ from transformers import Trainer
 from eval_agent.errors import InputError
 from train.encoding import IGNORE
 from train.packing import attention_arguments, pack
-from train.run_folder import checkpoint_folder, seal_checkpoint
+from train.run_folder import checkpoint_folder, seal_checkpoint, writing
 
 _NOTHING = {"input_ids": np.zeros(1, np.int32), "labels": np.full(1, IGNORE, np.int32), "where": ""}
 
@@ -37,10 +38,16 @@ class SafeTrainer:
             )
 
     def _save_checkpoint(self, model, trial):
-        super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()
-        if self.is_world_process_zero():
-            seal_checkpoint(checkpoint_folder(self.args.output_dir, self.state.global_step))
+        folder = checkpoint_folder(self.args.output_dir, self.state.global_step)
+        try:
+            with writing(folder):
+                super()._save_checkpoint(model, trial)
+                self.accelerator.wait_for_everyone()
+                if self.is_world_process_zero():
+                    seal_checkpoint(folder)
+        except InputError:
+            shutil.rmtree(folder, ignore_errors=True)  # on a full disk half a checkpoint is in the way
+            raise
 
 
 class StepSampler(Sampler[int]):
@@ -96,7 +103,7 @@ class SftTrainer(SafeTrainer, Trainer):
             lengths=[len(example["input_ids"]) for example in self.examples],
             per_pass=args.per_device_train_batch_size,
             passes=args.gradient_accumulation_steps * args.world_size,
-            seed=args.seed,
+            seed=args.seed if args.data_seed is None else args.data_seed,
             epoch=lambda: self.state.global_step // sampler.steps,
         )
         return sampler
@@ -110,7 +117,8 @@ class SftTrainer(SafeTrainer, Trainer):
         attention = self.model.config.get_text_config()._attn_implementation
         inputs.update(attention_arguments(lengths, attention, labels.device))
         logits = model(**inputs, use_cache=False).logits[0]
-        loss = F.cross_entropy(logits.float(), labels, reduction="sum") / num_items_in_batch
+        smoothing = self.args.label_smoothing_factor
+        loss = F.cross_entropy(logits.float(), labels, reduction="sum", label_smoothing=smoothing) / num_items_in_batch
         self.check_finite(loss, where)
         self.tokens_seen += sum(lengths)
         return loss * self.accelerator.num_processes

@@ -17,6 +17,9 @@ class ChatTemplate:
     ``whole``: training tokenises a conversation as one text, as a server does with a prompt. Otherwise it
     tokenises each turn by itself, as LLaMA-Factory does; where tokens depend on what stands before them
     (SentencePiece's space at the start of a text) that is not what a server reads.
+
+    ``system`` is how a record's system text stands: before the first user turn, or, where the format has no place for
+    one, in front of its content (``system_in_user``).
     """
 
     name: str
@@ -25,6 +28,15 @@ class ChatTemplate:
     stop: str
     stop_token_ids: tuple[int, ...] = ()  # where ``stop`` is not the tokenizer's own EOS
     whole: bool = False
+    system: str = "{content}\n\n"
+    system_in_user: bool = True
+
+    def first_turn(self, content: str, system: str | None) -> str:
+        """A conversation's first user turn, with the system text if there is one."""
+        if not system:
+            return self.user_turn(content)
+        text = self.system.replace("{content}", system)
+        return self.user_turn(text + content) if self.system_in_user else text + self.user_turn(content)
 
     def user_turn(self, content: str) -> str:
         return self.user.replace("{content}", content)
@@ -54,7 +66,9 @@ class ChatTemplate:
 
 
 _TEMPLATES = (
-    ChatTemplate("mistral_v02", "[INST] {content} [/INST]", " {content}</s>", "</s>", whole=True),
+    ChatTemplate(
+        "mistral_v02", "[INST] {content} [/INST]", " {content}</s>", "</s>", whole=True, system="{content}\n"
+    ),
     ChatTemplate("mistral", "[INST] {content}[/INST]", " {content}</s>", "</s>"),
     ChatTemplate(
         "gemma",
@@ -70,6 +84,8 @@ _TEMPLATES = (
         "{content}<|eot_id|>",
         "<|eot_id|>",
         (128009,),
+        system="<|start_header_id|>system<|end_header_id|>\n\n{content}<|eot_id|>",
+        system_in_user=False,
     ),
 )
 TEMPLATES = {template.name: template for template in _TEMPLATES}

@@ -11,8 +11,8 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from eval_agent.errors import InputError
-from eval_agent.files import file_digest, read_json, read_records, write_json
+from eval_agent.errors import InputError, warn
+from eval_agent.files import Lock, file_digest, read_json, read_records, write_bytes, write_json
 from eval_agent.knowledge.encoders import Encoder
 from eval_agent.trajectories.format import action_verb, expert_of, known_steps, one_line
 
@@ -68,7 +68,8 @@ def build_cache(
         index = _new_index(vectors.shape[1])
         index.add(vectors[rows])
         groups[verb] = {"file": f"{number:03d}.faiss", "rows": len(rows)}
-        faiss.write_index(index, str(cache / groups[verb]["file"]))
+        # not faiss.write_index: it dies of a full disk with a RuntimeError in C++'s words
+        write_bytes(cache / groups[verb]["file"], faiss.serialize_index(index).tobytes())
     meta = {
         "encoder": encoder.identity,
         "encoder_model": encoder_model,
@@ -105,7 +106,8 @@ class StateBase:
     def load(cls, cache: str | Path, encoder: Encoder, rule: str = "verb") -> "StateBase":
         """Load a cache folder; a_pre = a_t means equal first words ("verb") or wholly equal ("exact").
 
-        Raises InputError where the cache is not whole, or was built with another encoder or triplets file.
+        An index that is broken is built anew, which is said. Raises InputError where there is no cache, or one that was
+        built with another encoder or triplets file.
         """
         if rule not in PRE_ACTION_RULES:
             raise InputError(f'unknown pre_action_rule "{rule}", expected one of {", ".join(PRE_ACTION_RULES)}')
@@ -126,9 +128,14 @@ class StateBase:
                 f"{cache}: {triplets_path.resolve()} has changed since the cache was built; {_REBUILD}"
             )
         triplets = read_triplets(triplets_path)
-        groups = {}
-        for verb, rows in _rows_by_verb(triplets).items():
-            groups[verb] = _Group.load(cache, meta, verb, [triplets[row] for row in rows])
+        by_verb = {verb: [triplets[row] for row in rows] for verb, rows in _rows_by_verb(triplets).items()}
+        try:
+            groups = {verb: _Group.load(cache, meta, verb, part) for verb, part in by_verb.items()}
+        except _Broken as broken:
+            warn(f"{cache}: {broken}; embedding its {len(triplets)} states anew")
+            with Lock(cache):
+                meta = build_cache(triplets_path, cache, encoder, meta["encoder_model"])
+            groups = {verb: _Group.load(cache, meta, verb, part) for verb, part in by_verb.items()}
         return cls(encoder, groups, rule)
 
     def __len__(self) -> int:
@@ -149,6 +156,10 @@ class StateBase:
         )
 
 
+class _Broken(Exception):
+    """An index file that is not what build_cache wrote."""
+
+
 class _Group:
     """The triplets of one pre-action verb."""
 
@@ -163,12 +174,10 @@ class _Group:
     def load(cls, cache: Path, meta: dict, verb: str, triplets: list[dict]) -> "_Group":
         try:
             index = faiss.read_index(str(cache / meta["groups"][verb]["file"]))
-        except (KeyError, RuntimeError):
-            raise InputError(
-                f'{cache}: the index of pre-action verb "{verb}" cannot be read; {_REBUILD}'
-            ) from None
+        except (KeyError, TypeError, RuntimeError):
+            raise _Broken(f'the index of pre-action verb "{verb}" cannot be read') from None
         if (index.ntotal, index.d) != (len(triplets), meta["dimension"]):
-            raise InputError(f'{cache}: the index of pre-action verb "{verb}" is of another size; {_REBUILD}')
+            raise _Broken(f'the index of pre-action verb "{verb}" is of another size')
         return cls(index, triplets)
 
     def nearest(self, query: np.ndarray, n: int, pre_action: str | None) -> list[str]:
@@ -199,7 +208,12 @@ def _rows_by_verb(triplets: list[dict]) -> dict[str, list[int]]:
 def _read_meta(cache: Path) -> dict:
     if not (cache / _META).is_file():
         raise InputError(f"{cache}: no state base (no {_META}); {_REBUILD}")
-    meta = read_json(cache / _META)
+    try:
+        meta = read_json(cache / _META)
+    except InputError as error:
+        raise InputError(f"{error}; {_REBUILD}") from None
+    if not isinstance(meta, dict):
+        raise InputError(f"{cache / _META}: no object; {_REBUILD}")
     missing = {"encoder", "encoder_model", "dimension", "triplets", "triplets_sha256", "groups"} - set(meta)
     if missing:
         raise InputError(f"{cache / _META}: lacks {', '.join(sorted(missing))}; {_REBUILD}")

@@ -33,9 +33,9 @@ class Goal:
 
 def parse_goal(task: str) -> Goal:
     """The goal in an ALFWorld task's text. Raises InputError where its wording is none of ALFWorld's."""
-    text = task.rpartition(TASK)[2].strip().splitlines()[0].rstrip(".") if TASK in task else ""
+    text = task.rpartition(TASK)[2].strip().split("\n")[0].rstrip(".") if TASK in task else ""
     for pattern, kind in _GOALS:
-        match = re.fullmatch(pattern, text)
+        match = re.fullmatch(pattern, re.sub(r" (in|on) the ", r" \1 ", text))  # "on the desk": people's own pairs
         if match:
             return Goal(text, kind, match["object"], match["target"])
     raise InputError(f'not the wording of an ALFWorld task: "{text or task[:80]}" (expected after "{TASK}")')

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.files import read_records, write_json
+from eval_agent.files import check_output, read_records, write_json
 from eval_agent.trajectories.episodes import read_episodes
 from eval_agent.trajectories.format import record_key, steps_of
 
@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--explored_dir", required=True, help="the experienced agent's results on train")
     parser.add_argument("--output_path", required=True, help="where the pairs go (JSON)")
     args = parser.parse_args()
+    check_output(args.output_path)
     pairs, counts = build_pairs(args.expert_path, args.explored_dir)
     write_json(args.output_path, pairs)
     print(f"wrote {len(pairs)} pairs to {args.output_path}: expert better {counts['win']}, "

@@ -18,10 +18,18 @@ from eval_agent.config import TaskConfig, load_task_config, read_instruction
 from eval_agent.envs import BaseEnv, ExpertFailed, ProcessEnv, with_restarts
 from eval_agent.envs.worker import env_class, run_in_envs
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.files import Journal, cache_key, read_records, write_json
+from eval_agent.files import Journal, cache_key, check_output, read_records, write_json
 from eval_agent.rules import BENCHMARKS
 from eval_agent.tasks import Task, choose_evenly, load_tasks
-from eval_agent.trajectories.format import OBSERVATION, Step, record_key, steps_of
+from eval_agent.trajectories.format import (
+    OBSERVATION,
+    RECORD_FIELDS,
+    TURN_FIELDS,
+    Step,
+    record_key,
+    steps_of,
+    warn_of_unused,
+)
 from eval_agent.trajectories.reply import ACTION, action_of
 
 CONFIGS = Path("configs/task")
@@ -91,13 +99,16 @@ def trajectory(job: Job, episode: dict, instruction: str) -> dict:
 def given_jobs(path: Path, tasks: list[Task], limit: int | None, seed: int) -> list[Job]:
     """Jobs for those tasks that the file has a trajectory of. Raises InputError where there is none."""
     where = {}
-    for index, record in enumerate(read_records(path)):
+    records = read_records(path)
+    for index, record in enumerate(records):
         name = f"{path}, record {index}"
         where[record_key(record, name).replace("/", "__")] = (record, name)
     chosen = choose_evenly([task for task in tasks if task.task_id in where], limit, seed)
     if not chosen:
         raise InputError(f"{path}: no trajectory of a game in this split, such as {tasks[0].task_id}")
-    return [Job(task, steps_of(*where[task.task_id])) for task in chosen]
+    jobs = [Job(task, steps_of(*where[task.task_id])) for task in chosen]
+    warn_of_unused(records, str(path), RECORD_FIELDS, TURN_FIELDS)
+    return jobs
 
 
 def collect(jobs: list[Job], config: TaskConfig, output_path: Path, num_workers: int) -> Counter:
@@ -150,6 +161,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main() -> None:
     arguments = build_parser().parse_args()
     config = load_task_config(arguments.exp_config, CONFIGS)
+    check_output(arguments.output_path)
     tasks = load_tasks(config, arguments.split)
     if arguments.trajectories:
         jobs = given_jobs(arguments.trajectories, tasks, arguments.limit, arguments.seed)

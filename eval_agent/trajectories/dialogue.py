@@ -6,10 +6,13 @@ from pathlib import Path
 from eval_agent.config import read_instruction
 from eval_agent.errors import InputError
 from eval_agent.trajectories.format import (
+    IDENTITIES,
     OBSERVATION,
     Step,
+    acknowledgement,
     action_verb,
     checked_steps,
+    learnt,
     turn_index,
 )
 from eval_agent.trajectories.reply import ACTION, action_of
@@ -27,9 +30,25 @@ def instruction(task: str, role: str) -> str:
 
 
 def dialogue(opening: str, turns: list[str], trajectory: dict) -> dict:
-    """``{"id" | "game_file", "conversations"}``: instruction and "OK", then ``turns`` from the task on."""
-    kept = {key: trajectory[key] for key in ("id", "game_file") if key in trajectory}
+    """``{"id" | "game_file" | "item_id", "conversations"}``: instruction and "OK", then ``turns`` from the task on."""
+    kept = {key: trajectory[key] for key in IDENTITIES if key in trajectory}
     return {**kept, "conversations": sharegpt([opening, "OK", *turns])}
+
+
+def agent_dialogue(opening: str, turns: list[str], steps: list[Step], trajectory: dict) -> dict:
+    """:func:`dialogue` whose replies are those of ``steps``: what the trajectory says not to learn is marked so here."""
+    made = dialogue(opening, turns, trajectory)
+    answered = acknowledgement(trajectory["conversations"])
+    unlearnt = [answered is not None and not learnt(answered), *(not step.learnt for step in steps)]
+    mark_unlearnt(made["conversations"][1::2], unlearnt)
+    return made
+
+
+def mark_unlearnt(replies: list[dict], unlearnt: list[bool]) -> None:
+    """``"loss": false`` on those of the gpt turns that are not to be learnt."""
+    for reply, no_loss in zip(replies, unlearnt, strict=True):
+        if no_loss:
+            reply["loss"] = False
 
 
 def sharegpt(turns: list[str], first: int = 0) -> list[dict]:

@@ -6,11 +6,12 @@
 What there is: trajectories (ETO's expert trajectories), train_data, pairs and action_base (the authors' SFT
 conversations, pairs and state bases), adapters (their LoRA adapters for Mistral-7B, on request only), alfworld
 (its games, into $ALFWORLD_DATA), sciworld (index files of its splits). What is there already is not fetched
-again.
+again. Files are checked by their hash: ScienceWorld's by the ones below, those from the hub by what the hub says of them.
+ALFWorld's own program fetches its games and checks no hash; each game is checked as it is read.
 """
 
 import argparse
-import json
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.files import read_json, read_records, write_text
+from eval_agent.files import check_output_folder, file_digest, read_records, write_bytes
 
 DATASETS = {
     "trajectories": "agent-eto/eto-sft-trajectory",
@@ -33,9 +34,12 @@ ADAPTERS = [f"zjunlp/WKM-mistral-{task}{role}" for task in ("alfworld", "webshop
 # at the commit whose splits the paper uses
 SCIWORLD = "https://raw.githubusercontent.com/Yifan-Song793/ETO/9cd80875322d255db0c9e20600b22f88450ca0d6/" \
            "eval_agent/data/sciworld"
-SCIWORLD_FILES = {
-    "train_indices.json": 1483, "dev_indices.json": 194, "test_indices.json": 211,
-    "max_steps.json": None, "taskname2id.json": None,
+SCIWORLD_FILES = {  # name -> SHA-256
+    "train_indices.json": "c79eea7858383b829269986ee83d0d9a504533e7b4b3a5bc76e5bdc1e6999cd0",
+    "dev_indices.json": "78084ef4393d2da87b21507451821e431daa1a70ab1a486fd1a964ab2404d741",
+    "test_indices.json": "dfe4ab263824f04a49cf977b8f6d65af516ce13b8cfbef5736a97ed993da7152",
+    "max_steps.json": "035592f47fbe1309b6ed1a260b392a50d94d3163de951508a74e985d93048f73",
+    "taskname2id.json": "5b02636ef23caeb1da567814fa59ab1f62e2a9276b7f28f57ee4d7cfab784fe2",
 }
 PARTS = (*DATASETS, "alfworld", "sciworld", "adapters")
 _OFFLINE = ("there seems to be no way to it from here; run this where there is one and copy the folder over "
@@ -51,7 +55,31 @@ def fetch_from_hub(name: str, folder: Path, kind: str) -> Path:
         raise InputError(f"{name}: cannot be fetched from the Hugging Face hub: {_OFFLINE}") from None
     except (HfHubHTTPError, requests.RequestException, OSError) as error:
         raise InputError(f"{name}: {type(error).__name__}: {error}") from None
+    check_hashes(target)
     return target
+
+
+def check_hashes(folder: Path) -> None:
+    """Raise InputError where a file is not what the hub said it would send: its SHA-256, or git's SHA-1 of a small one.
+
+    huggingface_hub keeps that (the ETag) beside the files it fetched, and compares sizes only. Such a file is removed, so
+    that it is fetched anew.
+    """
+    notes = folder / ".cache" / "huggingface" / "download"
+    for note in sorted(notes.rglob("*.metadata")):
+        file = folder / note.relative_to(notes).with_suffix("")
+        expected = note.read_text(encoding="utf-8").split("\n")[1].strip()
+        if not file.is_file() or expected in (file_digest(file), _git_digest(file)):
+            continue
+        file.unlink()
+        note.unlink()
+        raise InputError(f"{file}: did not come as the hub has it (another hash than {expected[:12]}...): removed, run "
+                         "the same command again to fetch it anew")
+
+
+def _git_digest(file: Path) -> str:
+    content = file.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def check_data_set(folder: Path) -> dict[str, int]:
@@ -63,24 +91,25 @@ def check_data_set(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): len(read_records(path)) for path in files}
 
 
-def fetch_sciworld(folder: Path, source: str = SCIWORLD) -> Path:
-    """ScienceWorld's index files in ``folder``/sciworld. Raises InputError where one does not come whole."""
+def fetch_sciworld(folder: Path, source: str = SCIWORLD, files: dict[str, str] = SCIWORLD_FILES) -> Path:
+    """ScienceWorld's index files in ``folder``/sciworld. Raises InputError where one is not the one that is known."""
     target = folder / "sciworld"
-    for name, count in SCIWORLD_FILES.items():
+    for name, digest in files.items():
         path = target / name
-        if not path.exists():
-            try:
-                answer = requests.get(f"{source}/{name}", timeout=30)
-                answer.raise_for_status()
-                json.loads(answer.text)
-            except requests.ConnectionError:
-                raise InputError(f"{source}/{name}: {_OFFLINE}") from None
-            except (requests.RequestException, ValueError) as error:
-                raise InputError(f"{source}/{name}: {error}") from None
-            write_text(path, answer.text)
-        found = len(read_json(path))
-        if count not in (None, found):
-            raise InputError(f"{path}: {found} entries, expected {count}; remove it and run this again")
+        if path.exists():
+            if file_digest(path) != digest:
+                raise InputError(f"{path}: is not the published file (SHA-256 differs); move it away to fetch that")
+            continue
+        try:
+            answer = requests.get(f"{source}/{name}", timeout=30)
+            answer.raise_for_status()
+        except requests.ConnectionError:
+            raise InputError(f"{source}/{name}: {_OFFLINE}") from None
+        except requests.RequestException as error:
+            raise InputError(f"{source}/{name}: {error}") from None
+        if hashlib.sha256(answer.content).hexdigest() != digest:
+            raise InputError(f"{source}/{name}: is not the published file (SHA-256 differs), so it is not kept")
+        write_bytes(path, answer.content)
     return target
 
 
@@ -109,6 +138,7 @@ def main() -> None:
     unknown = [part for part in args.parts if part not in PARTS]
     if unknown:
         raise InputError(f'nothing is called "{unknown[0]}" here, expected some of {", ".join(PARTS)}')
+    check_output_folder(args.output_dir)
     failed = []
     for part in args.parts or [part for part in PARTS if part != "adapters"]:
         try:

@@ -1,15 +1,18 @@
 """Training records (sharegpt) for each kind of model: WKM's two, the ablations', the baselines' (NAT, KnowAgent, ETO).
 
 They are the very dialogues that evaluation holds, so each instruction comes from the file that evaluation
-reads and replaces the one that a trajectory brings along.
+reads and replaces the one that a trajectory brings along. A reply that a trajectory marks with ``"loss": false`` keeps
+that mark where it is learnt as a reply (by the agent; the world model reads it in a human turn).
 """
 
 from eval_agent.errors import InputError
 from eval_agent.trajectories.dialogue import (
     action_path,
+    agent_dialogue,
     agent_turns,
     dialogue,
     instruction,
+    mark_unlearnt,
     react_steps,
     sharegpt,
     shown,
@@ -17,6 +20,8 @@ from eval_agent.trajectories.dialogue import (
 )
 from eval_agent.trajectories.format import (
     OBSERVATION,
+    RECORD_FIELDS,
+    TURN_FIELDS,
     Step,
     checked_steps,
     expert_of,
@@ -24,6 +29,7 @@ from eval_agent.trajectories.format import (
     one_line,
     pair_member,
     required_task_knowledge,
+    warn_of_unused,
 )
 
 _ROLES = {
@@ -52,6 +58,7 @@ def make_conversations(records: list[dict], task: str, mode: str, source: str) -
         raise InputError(
             f"{source}: no rejected trajectory earned less than the expert's, nothing for mode {mode}"
         )
+    warn_of_unused(records, source, RECORD_FIELDS, TURN_FIELDS)
     return made
 
 
@@ -83,21 +90,17 @@ def explicit_state_turns(steps: list[Step], task_knowledge: str) -> list[str]:
 
 def _record(record: dict, mode: str, opening: str, where: str) -> dict:
     trajectory, place = expert_of(record, where)
-    made = dialogue(opening, _turns(record, trajectory, mode, where, place), trajectory)
+    steps, knowledge = react_steps(trajectory, place), None
+    if mode != "experienced_agent":
+        knowledge = required_task_knowledge(record, trajectory, where)
+    if mode in ("explicit_state", "world_model"):
+        known_steps(trajectory, 1, place)
     if mode == "world_model":
+        made = dialogue(opening, world_model_turns(steps, knowledge), trajectory)
         made["conversations"][1]["loss"] = False  # its "OK" is no knowledge
-    return made
-
-
-def _turns(record: dict, trajectory: dict, mode: str, where: str, place: str) -> list[str]:
-    if mode == "experienced_agent":
-        return agent_turns(react_steps(trajectory, place), None)
-    knowledge = required_task_knowledge(record, trajectory, where)
-    if mode == "agent_model":
-        return agent_turns(react_steps(trajectory, place), knowledge)
-    known_steps(trajectory, 1, place)
-    turns = explicit_state_turns if mode == "explicit_state" else world_model_turns
-    return turns(react_steps(trajectory, place), knowledge)
+        return made
+    turns = explicit_state_turns if mode == "explicit_state" else agent_turns
+    return agent_dialogue(opening, turns(steps, knowledge), steps, trajectory)
 
 
 def nat_records(pair: dict, task: str, where: str) -> list[dict]:
@@ -106,12 +109,12 @@ def nat_records(pair: dict, task: str, where: str) -> list[dict]:
     Both are learnt. Evaluation gives the positive instruction, ``{task}_nat_positive.txt``.
     """
     trajectory, place = expert_of(pair, where)
-    turns = agent_turns(react_steps(trajectory, place), None)
-    records = [dialogue(instruction(task, "nat_positive"), turns, trajectory)]
+    steps = react_steps(trajectory, place)
+    records = [agent_dialogue(instruction(task, "nat_positive"), agent_turns(steps, None), steps, trajectory)]
     if rejected_is_worse(pair, where):
         failed = pair["rejected"]
-        turns = agent_turns(checked_steps(failed, f"{where}: rejected"), None)
-        records.append(dialogue(instruction(task, "nat_negative"), turns, failed))
+        steps = checked_steps(failed, f"{where}: rejected")
+        records.append(agent_dialogue(instruction(task, "nat_negative"), agent_turns(steps, None), steps, failed))
     return records
 
 
@@ -122,7 +125,7 @@ def knowagent_record(record: dict, task: str, where: str) -> dict:
     turns = agent_turns(steps, None)
     for number in range(len(steps)):
         turns[2 * number] = shown(turns[2 * number], action_path([step.action for step in steps[:number]]))
-    return dialogue(instruction(task, "knowagent"), turns, trajectory)
+    return agent_dialogue(instruction(task, "knowagent"), turns, steps, trajectory)
 
 
 def eto_records(pair: dict, task: str, where: str) -> list[dict]:
@@ -130,10 +133,17 @@ def eto_records(pair: dict, task: str, where: str) -> list[dict]:
     if not rejected_is_worse(pair, where):
         return []
     chosen, place = expert_of(pair, where)
-    task_turn, *good = agent_turns(react_steps(chosen, place), None)
-    _, *bad = agent_turns(checked_steps(pair["rejected"], f"{where}: rejected"), None)
+    good = react_steps(chosen, place)
+    bad = checked_steps(pair["rejected"], f"{where}: rejected")
+    task_turn, *_ = agent_turns(good, None)
     prompt = dialogue(instruction(task, "agent"), [task_turn], chosen)
-    return [{**prompt, "chosen": sharegpt(good, first=1), "rejected": sharegpt(bad, first=1)}]
+    return [{**prompt, "chosen": _replies(good), "rejected": _replies(bad)}]
+
+
+def _replies(steps: list[Step]) -> list[dict]:
+    turns = sharegpt(agent_turns(steps, None)[1:], first=1)
+    mark_unlearnt(turns[::2], [not step.learnt for step in steps])
+    return turns
 
 
 def rejected_is_worse(pair: dict, where: str) -> bool:

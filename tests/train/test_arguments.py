@@ -1,12 +1,13 @@
 """The seed's command line, the paper's defaults, recipes, and what bad flags are answered with."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
 from eval_agent.errors import InputError
 from tests.conftest import ROOT
-from train.arguments import parse_arguments
+from train.arguments import _has, parse_arguments
 
 REQUIRED = ["--do_train", "--model_name_or_path", "base", "--template", "mistral", "--dataset", "mugs"]
 
@@ -77,8 +78,10 @@ def test_the_projects_recipes_parse(recipe, required):
     parse_arguments([str(ROOT / "configs" / "train" / f"{recipe}.json"), *required])
 
 
-def test_a_flag_that_only_transformers_4_knew_is_never_an_error(required):
-    parse_arguments([*required, "--tpu_num_cores", "2"])
+def test_a_flag_that_only_transformers_4_knew_is_never_an_error_where_it_changes_no_weights(required):
+    parse_arguments([*required, "--logging_dir", "logs", "--include_tokens_per_second", "true"])
+    with pytest.raises(InputError, match="--adafactor is not offered here|^$") if not _has("adafactor") else nullcontext():
+        parse_arguments([*required, "--adafactor", "true"])
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,8 @@ def test_a_flag_that_only_transformers_4_knew_is_never_an_error(required):
         (["--stage", "ppo"], "--stage.*: invalid choice: 'ppo'"),
         (["--finetuning_type", "full"], "--finetuning_type.*: invalid choice"),
         (["--do_train", "False"], "--do_train is missing"),
-        (["--load_best_model_at_end"], "training arguments: .*load_best_model_at_end"),
+        (["--load_best_model_at_end"], "--load_best_model_at_end is not offered here: nothing is evaluated"),
+        (["--tf32", "true"], "training arguments: .*tf32"),
     ],
 )
 def test_bad_flags(required, extra, message):

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import pyarrow
 import pytest
 
 from eval_agent.agents.chat_templates import TEMPLATES, get_template
 from eval_agent.errors import InputError
-from train import token_cache
+from train import encoding, token_cache
 from train.data import Conversation
 from train.encoding import IGNORE, served_otherwise
 from train.token_cache import encode_conversations
@@ -184,4 +185,55 @@ def test_a_broken_cache_is_made_anew_and_one_that_cannot_be_had_is_done_without(
     assert f"{file}: a broken cache file, made anew" in capsys.readouterr().err
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     assert encode_conversations(*call)[1] == report
-    assert "tokenised data cannot be kept there" in capsys.readouterr().err
+    assert "no cache can be kept there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_reply_with_loss_false_is_read_and_not_learnt(name, family_tokenizers):
+    tokenizer, template = family_tokenizers[name], get_template(name)
+    all_learnt, marked = conversation(), conversation()
+    marked.turns[1]["loss"], marked.turns[3]["loss"], marked.turns[0]["loss"] = False, None, None
+    [before], _ = encode_conversations([all_learnt], tokenizer, template, 2048)
+    [example], _ = encode_conversations([marked], tokenizer, template, 2048)
+    assert list(example["input_ids"]) == list(before["input_ids"])
+    assert learnt_runs(example) == learnt_runs(before)[1:]
+
+
+SYSTEM = {
+    "mistral_v02": "[INST] Be quick.\nFind a mug.\n [/INST]",  # as FastChat writes it
+    "mistral": "[INST] Be quick.\n\nFind a mug.\n[/INST]",  # as LLaMA-Factory writes it, and so below
+    "gemma": "<start_of_turn>user\nBe quick.\n\nFind a mug.\n<end_of_turn>",
+    "llama3": "<|start_header_id|>system<|end_header_id|>\n\nBe quick.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nFind",
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_system_text_stands_where_the_format_has_it_and_is_not_learnt(name, family_tokenizers):
+    tokenizer, template = family_tokenizers[name], get_template(name)
+    plain, told = conversation(), replace(conversation(), system="Be quick.")
+    assert "".join(text for pair in encoding._rendered(told, template) for text in pair).startswith(SYSTEM[name])
+    [before], _ = encode_conversations([plain], tokenizer, template, 2048)
+    [example], _ = encode_conversations([told], tokenizer, template, 2048)  # and not taken from the other's cache
+    assert len(example["input_ids"]) > len(before["input_ids"])
+    assert learnt_runs(example) == learnt_runs(before)
+
+
+@pytest.mark.parametrize("content", [b"", b"noise", None], ids=["empty", "noise", "cut between two batches"])
+def test_a_cache_file_that_is_not_whole_is_made_anew(content, tmp_path, family_tokenizers, capsys):
+    texts = [conversation(where=str(n)) for n in range(200)]
+    call = (texts, family_tokenizers["gemma"], get_template("gemma"), 90)
+    examples, report = encode_conversations(*call)
+    file, = (tmp_path / "cache" / "wkm" / "tokenized").glob("*.arrow")
+    whole = file.read_bytes()
+    if content is None:  # pyarrow reads what is left as a shorter table
+        batch = pyarrow.ipc.open_stream(pyarrow.BufferReader(whole)).read_next_batch()
+        schema = pyarrow.ipc.open_stream(pyarrow.BufferReader(whole)).schema
+        sink = pyarrow.BufferOutputStream()
+        with pyarrow.ipc.new_stream(sink, schema) as stream:
+            stream.write_batch(batch.slice(0, 10))
+        content = sink.getvalue().to_pybytes()[:-8]
+    file.write_bytes(content)
+    capsys.readouterr()
+    assert encode_conversations(*call)[1] == report
+    assert f"{file}: a broken cache file, made anew" in capsys.readouterr().err
+    assert len(file.read_bytes()) == len(whole)

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from eval_agent.agents.chat_templates import get_template
 from eval_agent.errors import InputError
 from tests.train.test_train_bash import flags, losses, refused, same_weights, train
-from train.data import read_pairs
+from train.data import DataSet, read_pairs
 from train.encoding import encode_pairs, pad_pairs
 
 PROMPT = ["Find things.", "OK", "Your task is to: cool a mug."]
@@ -45,9 +45,20 @@ def data_dir(tmp_path):
     return tmp_path
 
 
+def test_a_reply_with_loss_false_counts_on_neither_side(data_dir, base_model):
+    tokenizer, template = AutoTokenizer.from_pretrained(base_model), get_template("mistral_v02")
+    records = json.loads((data_dir / "pairs.json").read_text())
+    records[2]["rejected"][2]["loss"] = False
+    (data_dir / "pairs.json").write_text(json.dumps(records))
+    examples, _ = encode_pairs(read_pairs([DataSet(data_dir / "pairs.json")], None), tokenizer, template, 512, 3072)
+    ids, learnt = examples[2]["rejected"]
+    runs = tokenizer.decode([token for token, counts in zip(ids, learnt) if counts]).split("</s>")
+    assert [run.strip() for run in runs] == ["Action: go to cabinet 3", "Action: cool", ""]
+
+
 def test_only_the_agents_turns_after_the_prompt_count(data_dir, base_model):
     tokenizer, template = AutoTokenizer.from_pretrained(base_model), get_template("mistral_v02")
-    pairs = read_pairs([data_dir / "pairs.json"], None)
+    pairs = read_pairs([DataSet(data_dir / "pairs.json")], None)
     examples, report = encode_pairs(pairs, tokenizer, template, 512, 3072)
     assert (report.conversations, report.cut, report.skipped) == (3, 0, 0)
     ids, learnt = examples[2]["rejected"]
@@ -73,7 +84,7 @@ def test_only_the_agents_turns_after_the_prompt_count(data_dir, base_model):
 
 def test_long_prompts_lose_their_beginning_and_long_targets_their_last_turns(data_dir, base_model):
     tokenizer, template = AutoTokenizer.from_pretrained(base_model), get_template("mistral_v02")
-    pairs = read_pairs([data_dir / "pairs.json"], None)
+    pairs = read_pairs([DataSet(data_dir / "pairs.json")], None)
     whole, _ = encode_pairs(pairs, tokenizer, template, 512, 3072)
     ids, learnt = whole[2]["rejected"]
     start, second = (
@@ -108,7 +119,7 @@ def test_the_loss_is_dpos(base_model, data_dir, tmp_path, monkeypatch):
 
     tokenizer = AutoTokenizer.from_pretrained(base_model)
     examples, _ = encode_pairs(
-        read_pairs([data_dir / "pairs.json"], None), tokenizer, get_template("mistral_v02"), 512, 3072
+        read_pairs([DataSet(data_dir / "pairs.json")], None), tokenizer, get_template("mistral_v02"), 512, 3072
     )
     expected = []
     for folder in (sft, tmp_path / "eto" / "checkpoint-1", tmp_path / "eto" / "checkpoint-2"):

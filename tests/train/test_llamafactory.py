@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from eval_agent.agents.chat_templates import get_template
-from train.data import read_conversations
+from train.data import DataSet, read_conversations
 from train.encoding import IGNORE
 from train.token_cache import encode_conversations
 
@@ -20,7 +20,7 @@ def ours(case: str, cutoff_len: int, train_on_prompt: bool = False) -> dict[str,
     """Examples by the name of their record."""
     template = json.loads((FOLDER / case / "case.json").read_text())["template"]
     examples, _ = encode_conversations(
-        read_conversations([FOLDER / "dialogues.json"], None),
+        read_conversations([DataSet(FOLDER / "dialogues.json")], None),
         AutoTokenizer.from_pretrained(FOLDER / case / "tokenizer"),
         get_template(template),
         cutoff_len,

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from eval_agent.agents.chat_format import format_of_run
 from eval_agent.agents.chat_templates import get_template
 from tests.conftest import ROOT
 from tests.train.test_arguments import seed_flags
-from train.data import read_conversations
+from train.data import DataSet, read_conversations
 from train.encoding import IGNORE
 from train.token_cache import encode_conversations
 from train.train_bash import main
@@ -100,7 +101,7 @@ def test_the_seeds_command_trains_an_adapter_that_peft_loads(base_model, data_di
     assert set(config.target_modules) == {"q_proj", "v_proj"}
     assert config.base_model_name_or_path == str(tmp_path / "base")  # served from any working directory
     base = AutoModelForCausalLM.from_pretrained(config.base_model_name_or_path)
-    conversations = read_conversations([data_dir / "mugs.json"], None)
+    conversations = read_conversations([DataSet(data_dir / "mugs.json")], None)
     tokenizer = AutoTokenizer.from_pretrained(adapter)
     examples, _ = encode_conversations(conversations, tokenizer, get_template("mistral"), 2048)
     ids, labels = (
@@ -306,3 +307,90 @@ def test_a_folder_with_other_files_is_left_alone(base_model, data_dir, tmp_path,
     (tmp_path / "out" / "thesis.tex").write_text("")
     message = refused(monkeypatch, capsys, flags(base_model, data_dir, tmp_path / "out"))
     assert "out: not empty, no run of this script" in message
+
+
+# ---- one run a folder, full disks, resuming, files that are no models
+
+def test_a_second_trainer_is_refused_with_the_first_ones_pid_and_touches_nothing(
+    base_model, data_dir, tmp_path, monkeypatch, capsys
+):
+    argv = flags(base_model, data_dir, tmp_path / "out", num_train_epochs=500)
+    command = [sys.executable, str(ROOT / "train" / "train_bash.py"), *argv]
+    first = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "out" / "checkpoint-4" / "files.json").exists() and first.poll() is None:
+        time.sleep(0.05)
+    first.send_signal(signal.SIGSTOP)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    for more in ([], ["--overwrite_output_dir"], ["--learning_rate", "0.5"]):
+        message = refused(monkeypatch, capsys, [*argv, *more])
+        assert f"out: process {first.pid} on " in message and "choose another --output_dir" in message
+    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *command[1:]]
+    done = subprocess.run([*two, "--use_cpu", "--ddp_backend", "gloo"], env={**os.environ, "OMP_NUM_THREADS": "1"},
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode and done.stderr.count(f"process {first.pid} on ") == 2  # each process says so
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    first.kill()
+    first.wait()
+    train(monkeypatch, [*argv, "--max_steps", "5", "--overwrite_output_dir"])
+    assert not (tmp_path / "out" / ".lock").exists()
+
+
+def test_a_full_disk_ends_a_run_with_the_folder_and_no_half_checkpoint(base_model, data_dir, tmp_path):
+    command = [sys.executable, str(ROOT / "train" / "train_bash.py")]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))  # noqa: E731
+    for name, more in (("checkpoint", {"save_steps": 1}), ("end", {"save_strategy": "no", "max_steps": 1})):
+        argv = flags(base_model, data_dir, tmp_path / name, lora_rank=64, **more)
+        done = subprocess.run([*command, *argv], capture_output=True, text=True, preexec_fn=limit)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert re.search(rf"\nerror: {tmp_path}/{name}(/checkpoint-1)?: cannot be written \(.*\)\n$", done.stderr), done.stderr
+        assert not list((tmp_path / name).glob("checkpoint-*")) and not (tmp_path / name / ".lock").exists()
+
+
+def test_resume_true_means_the_last_checkpoint_and_a_path_is_one(base_model, data_dir, tmp_path, monkeypatch, capsys):
+    torch.set_num_threads(1)
+    argv = flags(base_model, data_dir, tmp_path / "out", num_train_epochs=1, save_steps=2, logging_steps=1)
+    for flag, message in (("True", "has no whole checkpoint-N"), (str(data_dir), "no checkpoint of a training run (no trainer_state")):
+        refusal = refused(monkeypatch, capsys, [*argv, "--resume_from_checkpoint", flag])
+        assert f"--resume_from_checkpoint {flag}: " in refusal and message in refusal
+    train(monkeypatch, argv)
+    whole = shutil.copytree(tmp_path / "out", tmp_path / "whole")
+    last = max(int(path.name.split("-")[1]) for path in whole.glob("checkpoint-*"))
+    for flag in ("True", str(tmp_path / "out" / "checkpoint-2")):
+        (tmp_path / "out" / "train_results.json").unlink()
+        train(monkeypatch, [*argv, "--resume_from_checkpoint", flag])
+        assert same_weights(tmp_path / "out", whole) and list(losses(tmp_path / "out")) == list(range(1, last + 1))
+    elsewhere = flags(base_model, data_dir, tmp_path / "other", num_train_epochs=1, save_steps=2, logging_steps=1)
+    train(monkeypatch, [*elsewhere, "--resume_from_checkpoint", str(whole / "checkpoint-2")])
+    assert same_weights(tmp_path / "other", whole)
+    assert "resume_sha256 was" in refused(monkeypatch, capsys, elsewhere)
+
+
+class Bomb:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize("kind", ["base", "adapter", "own code"])
+def test_nothing_that_a_model_brings_along_is_run(kind, base_model, data_dir, tmp_path, monkeypatch, capsys, adapters):
+    base, adapter = shutil.copytree(base_model, tmp_path / "base"), shutil.copytree(adapters["agent_model"], tmp_path / "adapter")
+    exploded = tmp_path / "exploded"
+    if kind == "own code":
+        config = json.loads((base / "config.json").read_text())
+        config.update(auto_map={"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}, model_type="own")
+        (base / "config.json").write_text(json.dumps(config))
+        (base / "own.py").write_text(f"from pathlib import Path\nPath({str(exploded)!r}).touch()")
+    else:
+        folder, name = (base, "pytorch_model.bin") if kind == "base" else (adapter, "adapter_model.bin")
+        next(folder.glob("*.safetensors")).unlink()
+        torch.save({"weight": Bomb(exploded)}, folder / name)
+    argv = flags(base, data_dir, tmp_path / "out", adapter_name_or_path=adapter)
+    message = refused(monkeypatch, capsys, argv)
+    assert ("--adapter_name_or_path" if kind == "adapter" else "--model_name_or_path") in message
+    assert "Traceback" not in message and not exploded.exists()
+    if kind == "own code":
+        assert "it brings code of its own along, which is never run here" in message

@@ -87,10 +87,20 @@ def test_a_cache_of_other_triplets_is_refused(base):
         StateBase.load(cache, encoder)
 
 
+@pytest.mark.parametrize("content", [b"", b"noise", None], ids=["empty", "noise", "cut short"])
+def test_a_broken_index_is_embedded_anew(base, content, capsys):
+    cache, encoder, _ = base
+    whole = (cache / "000.faiss").read_bytes()
+    (cache / "000.faiss").write_bytes(whole[:100] if content is None else content)
+    assert len(StateBase.load(cache, encoder)) == 400
+    assert 'the index of pre-action verb "go" cannot be read; embedding its 400 states anew' in capsys.readouterr().err
+    assert (cache / "000.faiss").read_bytes() == whole
+
+
 def test_a_cache_that_is_not_whole_is_refused(base):
     cache, encoder, _ = base
-    (cache / "000.faiss").write_bytes((cache / "000.faiss").read_bytes()[:100])
-    with pytest.raises(InputError, match="cannot be read; build it"):
+    (cache / "meta.json").write_text("")
+    with pytest.raises(InputError, match="meta.json: the file is empty; build it with"):
         StateBase.load(cache, encoder)
     (cache / "meta.json").unlink()
     with pytest.raises(InputError, match="no state base"):
