@@ -15,6 +15,7 @@ from functools import partial
 from eval_agent.agents.base import ContextOverflow, LMAgent, ModelError
 from eval_agent.envs import BaseEnv, EnvError, with_restarts
 from eval_agent.errors import InputError
+from eval_agent.files import clean_text
 from eval_agent.knowledge import planner
 from eval_agent.knowledge.state_base import FIRST_PRE_ACTION, StateBase
 from eval_agent.tasks.base import Task
@@ -146,6 +147,7 @@ def _result(episode: "Episode", task: Task, split: str, outcome: dict, started: 
         "error": outcome["error"],
         "invalid_actions": episode.invalid_actions,
         "repaired_replies": episode.repaired_replies,
+        "replaced_characters": episode.replaced_characters + (episode.world.replaced_characters if episode.world else 0),
         "seconds": round(time.monotonic() - started, 3),
     }
     return {
@@ -176,6 +178,7 @@ class _WorldDialogue:
     world_model: WorldModel
     messages: list[dict] = field(default_factory=list)
     full: bool = False
+    replaced_characters: int = 0
 
     def ask(self, content: str, max_new_tokens: int) -> str | None:
         """The knowledge, on one line, that the model writes after ``content``; None without room for it."""
@@ -189,6 +192,8 @@ class _WorldDialogue:
         except ContextOverflow:
             self.full = True
             return None
+        text, replaced = clean_text(text)
+        self.replaced_characters += replaced
         knowledge = one_line(without_reasoning(text))
         self.messages = [*asked, {"role": "assistant", "content": knowledge}]
         return knowledge
@@ -215,7 +220,7 @@ class Episode:
         self.actions: list[str] = []
         self.pre_action = FIRST_PRE_ACTION
         self.asked_back = False
-        self.steps = self.invalid_actions = self.repaired_replies = 0
+        self.steps = self.invalid_actions = self.repaired_replies = self.replaced_characters = 0
         self.reward = 0.0
         self.success = False
 
@@ -258,7 +263,7 @@ class Episode:
 
     def _plain_reply(self, state_knowledge: str | None = None) -> Reply:
         """Thought and action as the agent writes them."""
-        reply = parse_reply(self.agent.generate(self.messages, [_AFTER_ACTION]))
+        reply = parse_reply(self._say(self.messages, [_AFTER_ACTION]))
         if self.world:
             self._record(action_verb(self._action_in(reply) or ""), state_knowledge)
         return reply
@@ -267,13 +272,19 @@ class Episode:
         """Thought, the verb of Eq. 13, then the arguments that the agent continues with."""
         with ThreadPoolExecutor(1) as beside:  # neither the state knowledge nor the thought depends on the other
             known = beside.submit(self._state_knowledge)
-            written = self.agent.generate(self.messages, [_BEFORE_ACTION, _AFTER_ACTION]).strip()
+            written = self._say(self.messages, [_BEFORE_ACTION, _AFTER_ACTION]).strip()
         # the action follows in any case, also where the model stopped without asking for one
         thought = thought_of(written)
         begun = f"{thought}\n{ACTION}" if thought else ACTION
         begun = f"{begun} {self._choose_verb(settings, begun, known.result())}"
-        reply = parse_reply(begun + self.agent.generate([*self.messages, _prefill(begun)], ["\n"]))
+        reply = parse_reply(begun + self._say([*self.messages, _prefill(begun)], ["\n"]))
         return replace(reply, repaired=reply.repaired or thought != written)
+
+    def _say(self, messages: list[dict], stop: Sequence[str]) -> str:
+        """What the agent writes, without halves of characters, which no file can hold."""
+        text, replaced = clean_text(self.agent.generate(messages, stop))
+        self.replaced_characters += replaced
+        return text
 
     def _state_knowledge(self) -> str | None:
         last_step = f"{self.messages[-2]['content']}\n{self.observation}"
@@ -331,7 +342,7 @@ def reflect(ask: Callable[[list[dict]], str], instruction: str, turns: list[str]
     while True:
         lines = [instruction, task, *([LEFT_OUT] if kept < len(turns) else []), *turns[len(turns) - kept:]]
         try:
-            written = ask([{"role": "user", "content": "\n".join(lines)}])
+            written, _ = clean_text(ask([{"role": "user", "content": "\n".join(lines)}]))
             return one_line(without_reasoning(written)) or None
         except ContextOverflow:
             if kept == 0:

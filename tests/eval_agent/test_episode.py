@@ -17,7 +17,7 @@ from eval_agent.episode import (
     WorldModel,
     run_episode,
 )
-from eval_agent.files import write_json
+from eval_agent.files import read_json, write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import StateBase, build_cache
 from eval_agent.tasks import load_tasks
@@ -327,6 +327,18 @@ def test_a_reply_in_another_form_is_repaired_and_counted(env, task, expert, writ
     meta = play(env, task, Script([said, *thoughts(expert)[1:]]))["meta"]
     assert (meta["success"], meta["invalid_actions"]) == (True, 0)
     assert meta["repaired_replies"] == (0 if "My last" in written else 1)
+
+
+def test_half_a_character_in_a_reply_is_replaced_and_counted(env, task, expert, state_base, tmp_path):
+    """It would end a whole evaluation where the file is written."""
+    broken = "Thought: a \ud83d.\nAction: "
+    agent = Script([broken + "look", broken, broken + expert[0]], VERBS)
+    result = play(env, task, agent, world(Script(lambda turn: f"{knows(turn)} \udc00"), state_base, VERBS), max_steps=3)
+    write_json(tmp_path / "episode.json", result)
+    assert read_json(tmp_path / "episode.json") == result
+    assert result["conversations"][3]["value"] == "Thought: a \ufffd.\nAction: look"
+    assert result["meta"]["replaced_characters"] == 3 + 3  # three thoughts; task knowledge and two states
+    assert result["meta"]["finished"]
 
 
 def test_the_planner_reads_the_thought_alone_of_a_reply_in_another_form(env, task, state_base):
