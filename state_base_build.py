@@ -10,6 +10,7 @@ Without --state_file_path the cache is built from an existing triplets file, suc
 import argparse
 from pathlib import Path
 
+from eval_agent.command_line import Parser
 from eval_agent.config import load_task_config
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import Lock, check_output, check_output_folder, read_records, write_json
@@ -22,9 +23,7 @@ CONFIGS = Path(__file__).resolve().parent / "configs" / "task"
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument(
         "--state_file_path", help="pairs or trajectories with state_knowledge (JSON or JSONL)"
     )

@@ -11,15 +11,14 @@ context); of the baselines nat (expert and failed trajectories under instruction
 
 import argparse
 
+from eval_agent.command_line import Parser
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_records, write_json
 from eval_agent.trajectories.sft import MODES, make_conversations
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--task", required=True, help="alfworld | sciworld | webshop")
     parser.add_argument("--file_path", required=True, help="pairs or trajectories, JSON or JSONL")
     parser.add_argument("--mode", required=True, help=" | ".join(MODES))

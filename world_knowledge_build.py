@@ -20,6 +20,7 @@ import json
 import sys
 from pathlib import Path
 
+from eval_agent.command_line import Parser
 from eval_agent.config import positive
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import Journal, check_output, read_records, write_json, write_text
@@ -36,9 +37,7 @@ from eval_agent.knowledge.synthesis import (
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--dataset_path", required=True, help="pairs, JSON or JSONL")
     parser.add_argument("--task", required=True, help=" | ".join(TASKS))
     parser.add_argument("--gen", required=True, help=" | ".join(GENS))

@@ -15,8 +15,21 @@ from alfworld_pairs import make_pairs
 
 ROOT = Path(__file__).resolve().parent.parent
 EVALUATE = "python -m eval_agent.eto_multi_main_probs --agent_model_name agent"
+PAIRS = make_pairs()
+GOOD = [PAIRS[0]["chosen"]]
+MESSAGES = [{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]}]
 KNOWLEDGE = "python world_knowledge_build.py --task alfworld --gen task_knowledge --output_path {out}/o.json --model_name rules"
+ENDPOINT = f"{KNOWLEDGE.replace('rules', 'gpt')} --max_attempts 1"
+TRAIN = ("python train/train_bash.py configs/train/tiny_lora_sft.json --dataset_dir {in} --dataset d.json "
+         "--output_dir {out}/adapter")
+ADAPTER = {"adapter_config.json": {"peft_type": "LORA", "base_model_name_or_path": "data/none"}}
+WORKER = "python -m eval_agent.serve.model_worker --no-register --device cpu"
 TASK = json.loads((ROOT / "configs" / "task" / "alfworld.json").read_text())
+
+
+def spoken(*speakers: str) -> list[dict]:
+    """One trajectory with turns by these."""
+    return [{"id": 1, "conversations": [{"from": who, "value": "Hello"} for who in speakers]}]
 
 
 def task(**changes) -> dict:
@@ -93,10 +106,70 @@ ROWS = {
     ],
     KNOWLEDGE: [
         ("--dataset_path {in}/p.json", {}, "p.json: no such file"),
+        ("--dataset_path {in}", {}, "in: is a folder"),
+        ("--dataset_path {in}/p.json", {"p.json": b"\xff\xfe[\x00]\x00"}, "p.json: "),
+        ("--dataset_path {in}/p.json", {"p.json": ""}, "p.json: "),
         ("--dataset_path {in}/p.json", {"p.json": []}, "p.json: the data set is empty"),
-        ("--dataset_path {in}/p.json", {"p.json": [3]}, "p.json: record 0 is a int, expected an object"),
-        ("--dataset_path {in}/p.json", {"p.json": [{"chosen": {}}]}, "p.json"),
-        ("--dataset_path {in}/p.json", {"p.json": make_pairs()[:1] + [{}]}, "record 1"),
+        ("--dataset_path {in}/p.json", {"p.json": {}}, "p.json: "),
+        ("--dataset_path {in}/p.json", {"p.json": "[" * 100_000}, "p.json: "),
+        ("--dataset_path {in}/p.json", {"p.json": '[{"chosen": NaN}]'}, "p.json: "),
+        ("--dataset_path {in}/p.json", {"p.json": [3]}, "p.json: record 0 is "),
+        ("--dataset_path {in}/p.json", {"p.json": [{"chosen": {}}]}, "p.json: record 0"),
+        ("--dataset_path {in}/p.json", {"p.json": [*PAIRS, {}]}, "p.json: record 2"),
+        ("--dataset_path {in}/p.jsonl", {"p.jsonl": '{"chosen": 1}\n{"chosen"'}, "p.jsonl, line 2: malformed JSON"),
+        ("--dataset_path {in}/p.json --output_path {in}", {"p.json": PAIRS}, "is a folder"),
+        ("--dataset_path {in}/p.json --output_path {in}/p.json/o", {"p.json": PAIRS}, "p.json"),
+        ("--dataset_path {in}/p.json --task chess", {"p.json": PAIRS}, "chess"),
+        ("--dataset_path {in}/p.json --gen poem", {"p.json": PAIRS}, "poem"),
+        ("--dataset_path {in}/p.json --gen state_knowledge --concurrency 0", {}, "argument --concurrency: "),
+    ],
+    ENDPOINT: [
+        ("--api_base http://127.0.0.1:9/v1 --dataset_path {in}/p.json", {"p.json": PAIRS}, "http://127.0.0.1:9/v1"),
+        ("--api_base nowhere --dataset_path {in}/p.json", {"p.json": PAIRS}, "nowhere"),
+        ("--api_base http://127.0.0.1:99999/v1 --dataset_path {in}/p.json", {"p.json": PAIRS}, "99999"),
+        ("--timeout 0 --dataset_path {in}/p.json", {"p.json": PAIRS}, "timeout"),
+        ("--temperature -1 --dataset_path {in}/p.json", {"p.json": PAIRS}, "temperature"),
+    ],
+    "env 'OPENAI_API_KEY=two words' " + ENDPOINT: [("--api_base http://127.0.0.1:9/v1 --dataset_path {in}/p.json", {"p.json": PAIRS}, "OPENAI_API_KEY")],
+    "python train_data_process.py --task alfworld --output_path {out}/o.json --file_path {in}/p.json": [
+        ("--mode teacher", {"p.json": PAIRS}, "teacher"),
+        ("--mode agent_model", {"p.json": PAIRS}, "task_knowledge is missing; make it with world_knowledge_build.py"),
+        ("--mode world_model", {"p.json": [{**PAIRS[0], "task_knowledge": "k"}]}, "state_knowledge is missing; make it with"),
+        ("--mode experienced_agent", {"p.json": "{"}, "p.json: malformed JSON"),
+        ("--mode experienced_agent", {"p.json": [{"conversations": []}]}, 'record 0: field "conversations" is empty, expected a list of turns'),
+        ("--mode experienced_agent", {"p.json": spoken("user", "assistant")}, "conversations[0]"),
+        ("--mode experienced_agent", {"p.json": spoken("human", "human")}, "conversations[1]"),
+        ("--mode experienced_agent", {"p.json": MESSAGES}, "p.json: record 0"),
+    ],
+    "python state_base_build.py --state_action_pair_path {out}/pairs.json --vector_cache_path {out}/base": [
+        ("--state_file_path {in}/p.json", {}, "p.json: no such file"),
+        ("--state_file_path {in}/p.json", {"p.json": PAIRS}, "state_knowledge is missing; make it with"),
+    ],
+    TRAIN: [
+        ("", {}, 'data set "d.json": no file d.json'),
+        ("--label_smoothing_factor 2", {"d.json": GOOD}, "--label_smoothing_factor is 2.0"),
+        ("--flash_attn auto", {"d.json": GOOD}, "--flash_attn"),
+        ("--quantization_bit 4", {"d.json": GOOD}, "--quantization_bit"),
+        ("--lora_rnak 8", {"d.json": GOOD}, "did you mean --lora_rank"),
+        ("--learning_rate fast", {"d.json": GOOD}, "--learning_rate"),
+        ("--template moon", {"d.json": GOOD}, "moon"),
+        ("--resume_from_checkpoint {in}/none", {"d.json": GOOD}, "none"),
+        ("--do_eval", {"d.json": GOOD}, "--do_eval is not offered here"),
+        ("--model_name_or_path {in}/none", {"d.json": GOOD}, "none"),
+        ("", {"d.json": spoken("human", "gpt")[:1] + [{}]}, "d.json: record 1"),
+    ],
+    WORKER: [
+        ("", {}, "--model-path"),
+        ("--model-path {in}/none", {}, "none"),
+        ("--model-path {in}", {"adapter_config.json": ""}, "adapter_config.json: "),
+        ("--model-path {in}", {**ADAPTER, "adapter_model.safetensors": ""}, 'no such folder: "data/none"'),
+        ("--model-path data/tiny-mistral --port 0", {}, "--port"),
+        ("--model-path data/tiny-mistral --worker-address http://localhost:1", {}, "--worker-address http://localhost:1"),
+        ("--model-path data/tiny-mistral --conv-template moon", {}, "--conv-template moon: FastChat knows only "),
+    ],
+    "python -m eval_agent.trajectories.build_pairs --output_path {out}/pairs.json": [
+        ("--expert_path {in}/e.json --explored_dir {in}/x", {}, "e.json: no such file"),
+        ("--expert_path {in}/e.json --explored_dir {in}/x", {"e.json": GOOD}, "x"),
     ],
     "bash scripts/quickstart.sh": [("--task chess", {}, "usage: quickstart.sh")],
     "bash scripts/serve.sh": [("begin", {}, "usage: serve.sh")],

@@ -72,6 +72,8 @@ def train(
     folder = Path(args.output_dir)
     resume_from = checkpoint_to_resume(args.resume_from_checkpoint, folder)
     settings = run_settings(model_args, data_args, args, sets, resume_from)
+    # before the folder is claimed: a base that is not there leaves nothing behind
+    loaded = None if is_finished(folder) and not args.overwrite_output_dir else load_tokenizer(model_args.model_name_or_path)
     with args.main_process_first():
         overwrite = args.overwrite_output_dir and args.process_index == 0 and not resume_from
         open_run(folder, settings, overwrite)
@@ -79,7 +81,7 @@ def train(
         print(f"{folder}: already trained like this, nothing to do (--overwrite_output_dir trains anew)")
         return
 
-    tokenizer, config = load_tokenizer(model_args.model_name_or_path)
+    tokenizer, config = loaded
     longest = data_args.cutoff_len
     if args.stage == "dpo":
         longest = data_args.max_prompt_len + data_args.max_target_len

@@ -30,6 +30,7 @@ from fastchat.conversation import conv_templates
 from fastchat.model.model_adapter import add_model_args
 
 from eval_agent.agents.replies import Models
+from eval_agent.command_line import Parser
 from eval_agent.config import positive
 from eval_agent.connection import ConnectionFault, ask, checked_address, is_loopback
 from eval_agent.errors import InputError, exit_on_input_error
@@ -48,7 +49,7 @@ _FOUND = {  # whether PyTorch finds a device of this kind
 def build_parser() -> argparse.ArgumentParser:
     """FastChat's flags; --model-path and --model-names may be repeated, as in its multi_model_worker."""
     about = "FastChat's model worker for several LoRA adapters over one base."
-    parser = argparse.ArgumentParser(description=about, conflict_handler="resolve")
+    parser = Parser(about, conflict_handler="resolve")
     parser.add_argument("--host", default="localhost")
     parser.add_argument("--port", type=_port, default=21002)
     parser.add_argument(

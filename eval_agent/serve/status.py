@@ -6,10 +6,10 @@ Prints one line either way; 1 where some are not served (yet), 3 where nothing l
 where something else answers there, or a proxy does.
 """
 
-import argparse
 import sys
 
 from eval_agent.agents.replies import Address, Models, WorkerStatus
+from eval_agent.command_line import Parser
 from eval_agent.config import positive
 from eval_agent.connection import ConnectionFault, ask, checked_address
 from eval_agent.errors import InputError, exit_on_input_error
@@ -38,8 +38,7 @@ def missing_models(controller: str, names: list[str], workers: int) -> list[str]
 
 @exit_on_input_error
 def main() -> int:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = Parser(__doc__)
     parser.add_argument("names", nargs="+", metavar="NAME", help="served model names")
     parser.add_argument("--controller_address", default="http://localhost:21001")
     parser.add_argument("--workers", type=positive, default=1, help="how many workers have to serve them (%(default)s)")

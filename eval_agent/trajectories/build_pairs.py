@@ -6,10 +6,10 @@
 A pair is kept even where both earn the same reward: experts are shorter.
 """
 
-import argparse
 from collections import Counter
 from pathlib import Path
 
+from eval_agent.command_line import Parser
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import check_output, read_records, write_json
 from eval_agent.trajectories.episodes import read_episodes
@@ -67,8 +67,7 @@ def _outcome(pair: dict) -> str:
 
 @exit_on_input_error
 def main() -> None:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = Parser(__doc__)
     parser.add_argument("--expert_path", required=True, help="expert trajectories (JSON or JSONL)")
     parser.add_argument("--explored_dir", required=True, help="the experienced agent's results on train")
     parser.add_argument("--output_path", required=True, help="where the pairs go (JSON)")

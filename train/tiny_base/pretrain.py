@@ -10,7 +10,6 @@ evaluation. Killed and started again, it goes on from its last saved state. A to
 folder already is used as it is.
 """
 
-import argparse
 import random
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 
+from eval_agent.command_line import Parser
 from eval_agent.config import read_config
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_records
@@ -150,7 +150,7 @@ class Pretraining:
 
 @exit_on_input_error
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     text = parser.add_mutually_exclusive_group(required=True)
     text.add_argument("--train_games", type=Path, help="ALFWorld's json_2.1.1/train folder")
     text.add_argument("--trajectories", type=Path, help="ScienceWorld's expert trajectories of train variations")
