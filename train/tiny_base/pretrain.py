@@ -26,6 +26,7 @@ from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
 from train.tiny_base.corpus import Corpus, batches
 from train.tiny_base.sciworld_corpus import SciWorldCorpus
+from train.tiny_base.take_over import take_over
 from train.tiny_base.tokenizer import train_tokenizer
 
 _INSTRUCTIONS = Path("eval_agent/prompt/instructions")
@@ -64,7 +65,8 @@ def load_tokenizer(corpus: Corpus, recipe: dict, output_dir: Path):
 
 
 def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
-    """A fresh model of the recipe's size, its vocabulary rounded up to a multiple of 64."""
+    """A model of the recipe's size, its vocabulary rounded up to a multiple of 64: fresh, or with the weights that fit
+    of another base ("start_from")."""
     torch.manual_seed(recipe["seed"])
     config = MistralConfig(
         vocab_size=-(-len(tokenizer) // 64) * 64,
@@ -73,7 +75,10 @@ def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
         pad_token_id=tokenizer.pad_token_id,
         **recipe["model"],
     )
-    return MistralForCausalLM(config)
+    model = MistralForCausalLM(config)
+    if recipe.get("start_from"):
+        take_over(Path(recipe["start_from"]), model, tokenizer)
+    return model
 
 
 class Pretraining:
