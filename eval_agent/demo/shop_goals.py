@@ -12,13 +12,13 @@ _WORDINGS = (
     "find me {article} {before} {noun} {after} in {values}",
     "i want to buy {article} {before} {noun} {after}, {values}",
     "looking for {article} {before} {noun} {after}, please in {values}",
-    "i need {article} {noun} {after} that is {before}, in {values}",
+    "i need {article} {noun} {after} that {verb} {before}, in {values}",
     "find me {before} {noun} {after} with {named}",
 )
 _NO_VALUES = (
     "i am looking for {article} {before} {noun} {after}",
     "find me {article} {before} {noun} {after}",
-    "i need {article} {noun} {after} that is {before}",
+    "i need {article} {noun} {after} that {verb} {before}",
 )
 _CAP_STEPS = (2, 3, 3, 4, 4, 4)  # WebShop's chances: which multiple of ten above the price is the limit
 
@@ -69,13 +69,14 @@ def _worded(product: Product, attributes: tuple[str, ...], options: dict[str, st
     before = [text for text in attributes if plain(text) == text]
     after = [text for text in attributes if plain(text) != text]
     wordings = _WORDINGS if options else _NO_VALUES
-    wording = rng.choice([text for text in wordings if before or "that is" not in text])
+    wording = rng.choice([text for text in wordings if before or "{verb}" not in text])
     noun = product.name.lower()
-    joined = (" and " if "that is" in wording else " ").join(before)
-    first = noun if "that is" in wording or not joined else joined
-    article = "" if noun.endswith("s") or noun == "granola" else "an" if first[0] in "aeio" else "a"
+    joined = (" and " if "{verb}" in wording else " ").join(before)
+    first = noun if "{verb}" in wording or not joined else joined
+    plural = noun.endswith("s")
+    article = "" if plural or noun == "granola" else "an" if first[0] in "aeio" else "a"
     text = wording.format(
-        article=article, before=joined, noun=noun, after=" and ".join(after), values=" and ".join(options.values()),
+        article=article, verb="are" if plural else "is", before=joined, noun=noun, after=" and ".join(after), values=" and ".join(options.values()),
         named=", and ".join(f"{name}: {value}" for name, value in options.items()),
     )
     return " ".join(text.split()).replace(" ,", ",")

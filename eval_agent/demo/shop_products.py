@@ -41,11 +41,6 @@ class Product:
         words = " ".join([*before, self.name.lower(), " and ".join(after)]).strip()
         return f"{_title_case(words)}, {self.detail}"
 
-    @property
-    def nouns(self) -> list[str]:
-        """The nouns of the title, as a tagger would give them."""
-        return [word.lower() for word in f"{self.name} {self.detail}".replace("-", " ").split()]
-
     def record(self) -> dict:
         """As in WebShop's product file."""
         hidden = self.attributes[self.in_title:]

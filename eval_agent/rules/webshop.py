@@ -136,7 +136,7 @@ def thought_in(state: WebShopState, action: str) -> str:
     verb = action.partition("[")[0]
     button = _button(action).lower()
     if verb == "search":
-        return before + _why_search(state)
+        return before + _why_search(state, _button(action))
     if button in state.seen and state.page == RESULTS:
         return before + _why_open(state, state.seen[button])
     if state.product is None:
@@ -144,7 +144,9 @@ def thought_in(state: WebShopState, action: str) -> str:
     return before + _why_on_item(state, state.product, button)
 
 
-def _why_search(state: WebShopState) -> str:
+def _why_search(state: WebShopState, query: str) -> str:
+    if query in state.searched:
+        return "I search for it again."
     if state.searched:
         return "I have not found what fits. I search with other words."
     return f"I have to buy {_wanted(state.request)}. I search for it."

@@ -6,22 +6,28 @@ words are exchanged for invented ones: a model that can learn the products by he
 
 import random
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from eval_agent.demo.shop import open_shop
 from eval_agent.demo.shop_goals import draw_goal, served
 from eval_agent.demo.shop_kinds import Kind
-from eval_agent.demo.shop_products import Product
+from eval_agent.demo.shop_products import Product, make_products
 from eval_agent.rules.webshop import compose_task_knowledge, state_knowledge_in, thought_in
 from eval_agent.rules.webshop_state import SEP, WebShopState
+from eval_agent.webshop import Session, Shop
+from eval_agent.webshop.goals import read_goal
+from eval_agent.webshop.expert import PAGE, rivals
 from eval_agent.webshop.request import parse_request
 from train.tiny_base.corpus import Corpus, Turn
 
 _ERRING = 0.5  # share of episodes with wrong turns
 _ERROR = 0.15  # chance per step there that one begins
 _TRUE = 0.6  # share of task knowledge for the agent that is of this very request
+_MIXED = 0.5  # share of episodes with the results in an order that is not the engine's
 _RENAMED = 0.5  # share of episodes with invented words
 MAX_STEPS = 10
+FIRST_SEED = 1000
 _BACK = "click[< Prev]"
 _ASIN = re.compile(r"W\d\d\w{7}")
 _EASY = 0.75  # share of requests left out whose product is the first result: reading on is practised more often
@@ -37,11 +43,19 @@ Row = tuple[str, str, bool]  # action, observation, whether it is worth learning
 
 @dataclass(frozen=True)
 class Market:
-    """A shop to play in, its products, and ``start(goal)``: an episode of it, with reset() and step(action)."""
+    """A shop to play in, and its products."""
 
-    shop: object
+    shop: Shop
     products: list[Product]
-    start: Callable[[dict], object]
+
+
+def open_markets(count: int, folder: Path) -> list[Market]:
+    """Shops of the seeds from FIRST_SEED on, made in ``folder``: none has a product of the demo shop's."""
+    markets = []
+    for seed in range(FIRST_SEED, FIRST_SEED + count):
+        products = make_products(seed)
+        markets.append(Market(open_shop(products, folder / str(seed)), products))
+    return markets
 
 
 class WebShopCorpus(Corpus):
@@ -77,13 +91,14 @@ class WebShopCorpus(Corpus):
             actions = served(market.shop, goal, MAX_STEPS)
             if actions and market.shop.search(parse_request(goal["instruction"]).query)[0] == goal["asin"] and rng.random() < _EASY:
                 actions = None
-        session = market.start(goal)
+        session = Session(market.shop, read_goal(goal, goal["asin"]))
         error = _ERROR if rng.random() < _ERRING else 0.0
+        mixed = _mixing(market.shop, goal, rng)
         task = page = session.reset()
         rows = []
         for action in actions:
             for turn, learn in [*_astray(page, action, actions, product, error, rng), (action, True)]:
-                page = session.step(turn)[0]
+                page = mixed(session.step(turn).text)
                 rows.append((turn, page, learn))
         return task, rows
 
@@ -96,6 +111,26 @@ class WebShopCorpus(Corpus):
         words = expert.title_words(expert.product) if expert.product else []
         mistakes += [f"buy one that lacks {rng.choice(words)}"] if words else []
         return compose_task_knowledge(expert, rng.sample(mistakes, min(len(mistakes), rng.choice((0, 1, 1, 2)))))
+
+
+def _mixing(shop: Shop, goal: dict, rng: random.Random):
+    """Lists the products of a results page in another order, where only the asked one fits there."""
+    request = parse_request(goal["instruction_text"])
+    others = [shop.product(asin) for asin in shop.search(request.query)[:PAGE] if asin != goal["asin"]]
+    if rng.random() > _MIXED or rivals(shop.product(goal["asin"]), others, request):
+        return str
+    salt = rng.random()
+
+    def mixed(page: str) -> str:
+        parts = page.split(SEP)
+        if "Next >" not in parts:
+            return page
+        start = parts.index("Next >") + 1
+        listed = [parts[place:place + 3] for place in range(start, len(parts), 3)]
+        listed.sort(key=lambda product: random.Random(f"{salt} {product[0]}").random())
+        return SEP.join([*parts[:start], *(part for product in listed for part in product)])
+
+    return mixed
 
 
 def _astray(
@@ -131,7 +166,7 @@ def _renaming(task: str, rng: random.Random):
     """Exchanges some of the request's words for invented ones, wherever they stand, capitals kept."""
     words = {word.lower() for word in _WORD.findall(_KEPT.sub(" ", task))} - _PLAIN
     share = rng.uniform(0.3, 1.0)
-    new = {word: "".join(rng.choices(_SYLLABLES, k=rng.choice((1, 2, 2, 3)))) for word in sorted(words) if rng.random() < share}
+    new = {word: "".join(rng.choices(_SYLLABLES, k=rng.choice((2, 2, 3)))) for word in sorted(words) if rng.random() < share}
 
     def changed(found: re.Match) -> str:
         word = new.get(found[0].lower())

@@ -1,0 +1,130 @@
+"""Make the demo shop: some 200 products of the project's own with near twins, 48 train and 24 test goals.
+
+    python -m eval_agent.demo.shop --output_dir data/demo_shop --seed 0
+
+products.json and attributes.json have the form of WebShop's files, goals.json is a goal list, store/ is built from
+them. A goal is kept where the rule-written buyer earns 1.0 in few steps as a careful reader could, and buying the
+first result earns less. Kinds of products are in both splits, families of twins in one. The same seed gives the same
+files, and a shop that is there already is not made again.
+"""
+
+import argparse
+import random
+from pathlib import Path
+from statistics import mean
+
+from eval_agent.demo.shop_goals import draw_goal, served
+from eval_agent.demo.shop_kinds import KINDS
+from eval_agent.demo.shop_products import Product, make_products, plain
+from eval_agent.errors import InputError, exit_on_input_error
+from eval_agent.files import read_json, write_json
+from eval_agent.webshop import Session, Shop, build_store
+from eval_agent.webshop.goals import read_goal
+from eval_agent.webshop.nouns import RULE
+from eval_agent.webshop.request import parse_request
+
+GOALS_PER_KIND = {"train": 4, "test": 2}
+GOALS_PER_PRODUCT = 2
+MAX_EXPERT_STEPS = 6
+_DRAWS = 12  # requests drawn for a product
+PRODUCTS, ATTRIBUTES, GOALS, STORE, ABOUT = "products.json", "attributes.json", "goals.json", "store", "about.json"
+
+
+def open_shop(products: list[Product], folder: Path) -> Shop:
+    """The shop of ``products``, its files and store written to ``folder``. The nouns are by rule: no tagger needed."""
+    write_json(folder / PRODUCTS, [product.record() for product in products])
+    write_json(folder / ATTRIBUTES, {
+        product.asin: {"attributes": [plain(text) for text in product.attributes]} for product in products
+    })
+    build_store(folder / PRODUCTS, folder / ATTRIBUTES, folder / STORE, nouns=RULE, num_workers=1)
+    return Shop.open(folder / STORE)
+
+
+def reward_of(shop: Shop, goal: dict, actions: list[str]) -> float:
+    """What ``actions`` earn."""
+    session = Session(shop, read_goal(goal, goal["asin"]))
+    return max(session.step(action).reward for action in actions)
+
+
+def first_result(shop: Shop, goal: dict) -> str:
+    """Of a search with the request's words."""
+    return shop.search(parse_request(goal["instruction_text"]).query)[0]
+
+
+def blind_actions(shop: Shop, goal: dict) -> list[str]:
+    """Search with the request's words and buy the first result, without options."""
+    query = parse_request(goal["instruction_text"]).query
+    return [f"search[{query}]", f"click[{first_result(shop, goal)}]", "click[Buy Now]"]
+
+
+def draw_goals(shop: Shop, product: Product, seed: int) -> list[dict]:
+    """At most GOALS_PER_PRODUCT requests for ``product`` that are worth keeping, with other options each."""
+    kept: dict[tuple, dict] = {}
+    rng = random.Random(f"goals {seed} {product.asin}")
+    for goal in (draw_goal(product, rng) for _ in range(_DRAWS)):
+        actions = served(shop, goal, MAX_EXPERT_STEPS)
+        if actions and reward_of(shop, goal, actions) == 1.0 and reward_of(shop, goal, blind_actions(shop, goal)) < 1.0:
+            kept.setdefault(tuple(goal["options"]), goal)
+    # those first whose product is not the first result
+    return sorted(kept.values(), key=lambda goal: first_result(shop, goal) == product.asin)[:GOALS_PER_PRODUCT]
+
+
+def choose_goals(shop: Shop, products: list[Product], seed: int) -> list[dict]:
+    """The goals of both splits, kind by kind. Raises InputError where a kind has too few."""
+    chosen = []
+    for kind in KINDS:
+        families: dict[str, list[dict]] = {}
+        for product in products:
+            if product.kind == kind:
+                families.setdefault(product.family, []).extend(draw_goals(shop, product, seed))
+        order = sorted(families)
+        random.Random(f"split {seed} {kind.query}").shuffle(order)
+        for split in ("test", "train"):
+            goals: list[dict] = []
+            while order and len(goals) < GOALS_PER_KIND[split]:
+                goals += families[order.pop()]
+            if len(goals) < GOALS_PER_KIND[split]:
+                raise InputError(f"too few goals for {kind.query} in {split}: choose another --seed")
+            chosen += [{**goal, "split": split} for goal in goals[: GOALS_PER_KIND[split]]]
+    return sorted(chosen, key=lambda goal: goal["split"] == "test")
+
+
+def make_shop(seed: int, folder: Path) -> dict:
+    """Make the shop in ``folder`` unless it is there; returns what about.json says of it.
+
+    Raises InputError where the folder holds the shop of another seed.
+    """
+    if (folder / ABOUT).exists():
+        about = read_json(folder / ABOUT)
+        if about["seed"] != seed:
+            raise InputError(f"{folder}: holds the shop of seed {about['seed']}, expected {seed}; choose another folder")
+        return about
+    products = make_products(seed)
+    shop = open_shop(products, folder)
+    goals = choose_goals(shop, products, seed)
+    write_json(folder / GOALS, goals)
+    about = {"seed": seed, "products": len(products)}
+    for split in GOALS_PER_KIND:
+        rewards = [reward_of(shop, goal, blind_actions(shop, goal)) for goal in goals if goal["split"] == split]
+        about[split] = {"goals": len(rewards), "blind_reward": round(mean(rewards), 4)}
+    write_json(folder / ABOUT, about)
+    return about
+
+
+@exit_on_input_error
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--output_dir", type=Path, default=Path("data/demo_shop"), help="where the shop goes")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives another shop")
+    arguments = parser.parse_args()
+    about = make_shop(arguments.seed, arguments.output_dir)
+    print(f"{arguments.output_dir}: {about['products']} products")
+    for split in GOALS_PER_KIND:
+        print(f"{split}: {about[split]['goals']} goals; buying the first result blindly earns "
+              f"{100 * about[split]['blind_reward']:.1f} on average")
+
+
+if __name__ == "__main__":
+    main()
