@@ -6,8 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = [  # a room may import from the rooms in the rows above it
-    {"errors"}, {"files", "fields"}, {"webshop"}, {"tasks"}, {"config"}, {"trajectories", "envs", "agents"}, {"rules"}, {"knowledge"},
-    {"demo", "serve", "episode"}, {"evaluation"}, {"report"}, {"train"},
+    {"errors"}, {"files", "fields"}, {"webshop"}, {"tasks"}, {"config"}, {"trajectories", "envs", "agents"}, {"rules"},
+    {"knowledge"}, {"demo", "serve", "episode"}, {"evaluation"}, {"report"}, {"train"},
 ]
 HEIGHT = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 TREES = {

@@ -15,6 +15,7 @@ OBSERVATION = "Observation: "
 ACTION = "Action:"
 _ACKNOWLEDGED = re.compile(r"^\W*ok(ay)?\W*$", re.IGNORECASE)
 _WELCOME = re.compile(r"^-= .* =-\s*")
+_OBSERVED = re.compile(r"^\s*Observation:\s")  # a line break behind it in WebShop's published trajectories
 _PUNCTUATION = ".!?,;:"
 _QUOTES = ('""', "''", "“”", "‘’")
 
@@ -23,7 +24,7 @@ _QUOTES = ('""', "''", "“”", "‘’")
 class Step:
     """One decision: what was seen, and what was answered to it."""
 
-    observation: str  # human turn without "Observation: "; the task itself at step 0
+    observation: str  # human turn without "Observation:"; the task itself at step 0
     reply: str  # gpt turn as it stands: "Thought: ...\nAction: ..." or the bare action
     action: str
     state_knowledge: str | None  # of the human turn, None where it has none
@@ -114,7 +115,7 @@ def steps_of(trajectory: dict, where: str) -> list[Step]:
 
 def _step(human: dict, gpt: dict) -> Step:
     reply = gpt["value"].strip()
-    observation = _WELCOME.sub("", human["value"].removeprefix(OBSERVATION).strip())
+    observation = _WELCOME.sub("", _OBSERVED.sub("", human["value"]).strip())
     knowledge = human.get("state_knowledge")
     return Step(observation, reply, action_of(reply) or reply.splitlines()[-1] if reply else "", knowledge)
 

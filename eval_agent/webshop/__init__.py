@@ -7,7 +7,7 @@ the reward; prices and caps that it draws anew in each process are fixed here.
 from eval_agent.webshop.catalogue import Product
 from eval_agent.webshop.goals import Goal
 from eval_agent.webshop.pages import Session, Turn
-from eval_agent.webshop.reward import RewardParts, reward
+from eval_agent.webshop.reward import RewardParts
 from eval_agent.webshop.store import Shop, build_store
 
-__all__ = ["Goal", "Product", "RewardParts", "Session", "Shop", "Turn", "build_store", "reward"]
+__all__ = ["Goal", "Product", "RewardParts", "Session", "Shop", "Turn", "build_store"]

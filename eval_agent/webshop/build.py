@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -28,8 +28,8 @@ from tqdm import tqdm
 from eval_agent.errors import InputError
 from eval_agent.files import file_digest, read_json, write_json
 from eval_agent.webshop.analyser import terms
-from eval_agent.webshop.catalogue import Product, RawRecord, is_product, raw_attributes, raw_records
-from eval_agent.webshop.nouns import noun_source, nouns_of
+from eval_agent.webshop.catalogue import PACKED, Product, RawRecord, is_product, raw_attributes, raw_records
+from eval_agent.webshop.nouns import IN_FILE, noun_source, nouns_of
 from eval_agent.webshop.search import length_byte
 
 FORMAT = 1
@@ -42,14 +42,15 @@ _GROWTH, _PACKED = 1.6, 9  # bytes of a store for one of its files, plain; of an
 
 
 def build_store(products_file: str | Path, attributes_file: str | Path | None, folder: str | Path,
-                nouns: str | None = None, num_workers: int | None = None) -> dict:
+                nouns: str | None = None, num_workers: int | None = None,
+                digest: Callable[[str | Path], str] = file_digest) -> dict:
     """Build the store of a product file in ``folder``, unless it is there; gives its metadata.
 
     ``nouns`` names where title nouns come from (see nouns.py; default: the model, where there is one). Raises
     InputError for a file that is no product file, a folder with the store of other files, or too little space.
     """
     folder = Path(folder)
-    plan = source_of(products_file, attributes_file, nouns or noun_source())
+    plan = source_of(products_file, attributes_file, nouns or noun_source(), digest)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"), _full_disk_told(folder):
         if (folder / META).is_file():
@@ -63,15 +64,16 @@ def build_store(products_file: str | Path, attributes_file: str | Path | None, f
         return meta
 
 
-def source_of(products_file: str | Path, attributes_file: str | Path | None, nouns: str) -> dict:
+def source_of(products_file: str | Path, attributes_file: str | Path | None, nouns: str,
+              digest: Callable[[str | Path], str] = file_digest) -> dict:
     """What a store depends on. Raises InputError where a file is missing."""
     for path in filter(None, (products_file, attributes_file)):
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file (get it with bash scripts/download_data.sh webshop)")
     return {
         "format": FORMAT,
-        "products": file_digest(products_file),
-        "attributes": file_digest(attributes_file) if attributes_file else None,
+        "products": digest(products_file),
+        "attributes": digest(attributes_file) if attributes_file else None,
         "nouns": nouns,
     }
 
@@ -94,10 +96,10 @@ def _cores() -> int:
 
 
 def _check_space(folder: Path, *files: str | Path | None) -> None:
-    sizes = [os.path.getsize(file) * (_PACKED if str(file).endswith((".xz", ".gz")) else 1) for file in files if file]
+    sizes = [os.path.getsize(file) * (_PACKED if str(file).endswith(PACKED) else 1) for file in files if file]
     needed, free = _GROWTH * sum(sizes), shutil.disk_usage(folder).free
     if needed > free:
-        raise InputError(f"{folder}: no space: the store takes about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
+        raise InputError(f"{folder}: no space: it takes about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
 
 
 @contextmanager
@@ -107,7 +109,7 @@ def _full_disk_told(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise InputError(f"{folder}: no space left; free some and run the same again: it goes on where it was") from None
+        raise InputError(f"{folder}: no space left; free some and run it again: it goes on where it was") from None
 
 
 def _begin(folder: Path, plan: dict) -> None:
@@ -265,9 +267,11 @@ class _Workers:
 def analyse_part(folder: Path, number: int, work: list[tuple[str, str | None]], until: tuple[int, int], nouns: str,
                  where: str) -> None:
     """Write a part: its products as JSON lines, and their postings. ``until`` tells a later build where to go on."""
-    products = [_product(record, entry, where) for record, entry in work]
-    found = nouns_of([product.title for product in products], nouns)
-    lines = [replace(product, nouns=words).to_json().encode() + b"\n" for product, words in zip(products, found)]
+    products = [_product(record, entry, nouns, where) for record, entry in work]
+    if nouns != IN_FILE:
+        found = nouns_of([product.title for product in products], nouns)
+        products = [replace(product, nouns=words) for product, words in zip(products, found)]
+    lines = [product.to_json().encode() + b"\n" for product in products]
     _write_beside(part_file(folder, number), lambda file: file.writelines(lines))
     arrays = {
         "asins": np.array([product.asin.encode() for product in products]),
@@ -278,9 +282,13 @@ def analyse_part(folder: Path, number: int, work: list[tuple[str, str | None]], 
     _write_beside(part_file(folder, number, ".npz"), lambda file: np.savez(file, **arrays))
 
 
-def _product(record: str, entry: str | None, where: str) -> Product:
+def _product(record: str, entry: str | None, nouns: str, where: str) -> Product:
     value = json.loads(record)
-    return Product.of(value, json.loads(entry) if entry else None, f'{where} {value["asin"]}')
+    where = f'{where} {value["asin"]}'
+    product = Product.of(value, json.loads(entry) if entry else None, where)
+    if nouns == IN_FILE and product.nouns is None:
+        raise InputError(f'{where}: field "nouns" is missing, expected the nouns of the title')
+    return product
 
 
 def _postings(products: list[Product]) -> dict[str, np.ndarray]:

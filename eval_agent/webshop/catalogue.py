@@ -18,6 +18,7 @@ from eval_agent.errors import InputError
 FIELDS = ("asin", "name", "full_description", "small_description", "pricing", "customization_options",
           "product_category", "category", "query")
 LONGEST_ASIN = 10
+PACKED = (".xz", ".gz")
 NO_PRICE = 100.0
 NO_ATTRIBUTES = ("DUMMY_ATTR",)
 _BLOCK = 1 << 20
@@ -67,6 +68,7 @@ class Product:
             attributes=list(known.get("attributes", NO_ATTRIBUTES)),
             instruction=known.get("instruction"),
             instruction_attributes=known.get("instruction_attributes"),
+            nouns=record.get("nouns"),
         )
 
     def to_json(self) -> str:
@@ -162,7 +164,7 @@ def raw_attributes(path: str | Path) -> Iterator[tuple[str, dict]]:
 
 def open_packed(path: str | Path) -> BinaryIO:
     """A file for reading, unpacked where its name ends in .xz or .gz. Raises InputError where there is none."""
-    opener = {".xz": lzma.open, ".gz": gzip.open}.get(Path(path).suffix, open)
+    opener = dict(zip(PACKED, (lzma.open, gzip.open))).get(Path(path).suffix, open)
     try:
         return opener(path, "rb")
     except OSError as error:

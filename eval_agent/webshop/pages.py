@@ -138,7 +138,8 @@ class Session:
 
     def _show_sub_page(self, name: str) -> None:
         product = self._product
-        texts = {DESCRIPTION: [product.description], FEATURES: [f" {bullet}" for bullet in product.bullets], REVIEWS: []}
+        bullets = [f" {bullet}" for bullet in product.bullets]
+        texts = {DESCRIPTION: [product.description], FEATURES: bullets, REVIEWS: []}
         self._show([BACK, PREVIOUS, *texts[name]], {BACK.lower(): (BACK, ""), PREVIOUS.lower(): (PREVIOUS, "item")})
 
     def _buy(self) -> Turn:

@@ -14,7 +14,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -74,6 +74,12 @@ class Shop:
     def products(self) -> Iterator[Product]:
         """All of them, in the order of the product file."""
         return map(self._read, self._array("in_file_order").tolist())
+
+    def in_file_order(self, asins: Iterable[str]) -> Iterator[Product]:
+        """Those of ``asins`` that are here, in the order of the product file."""
+        places = np.argsort(self._array("in_file_order"))
+        found = [number for asin in asins if (number := self._number(asin)) is not None]
+        return map(self._read, sorted(found, key=lambda number: places[number]))
 
     def price(self, product: Product, goal: Goal | None = None) -> float:
         """What counts for the reward, also where pages show a range."""
