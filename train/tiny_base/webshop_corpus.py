@@ -24,7 +24,7 @@ from train.tiny_base.corpus import Corpus, Turn
 _ERRING = 0.5  # share of episodes with wrong turns
 _ERROR = 0.15  # chance per step there that one begins
 _TRUE = 0.6  # share of task knowledge for the agent that is of this very request
-_MIXED = 0.5  # share of episodes with the results in an order that is not the engine's
+_MIXED = 0.6  # share of episodes with the results in an order that is not the engine's
 _RENAMED = 0.5  # share of episodes with invented words
 MAX_STEPS = 10
 FIRST_SEED = 1000
@@ -93,7 +93,7 @@ class WebShopCorpus(Corpus):
                 actions = None
         session = Session(market.shop, read_goal(goal, goal["asin"]))
         error = _ERROR if rng.random() < _ERRING else 0.0
-        mixed = _mixing(market.shop, goal, rng)
+        mixed = _mixing(market.shop, goal, actions, rng)
         task = page = session.reset()
         rows = []
         for action in actions:
@@ -113,11 +113,12 @@ class WebShopCorpus(Corpus):
         return compose_task_knowledge(expert, rng.sample(mistakes, min(len(mistakes), rng.choice((0, 1, 1, 2)))))
 
 
-def _mixing(shop: Shop, goal: dict, rng: random.Random):
-    """Lists the products of a results page in another order, where only the asked one fits there."""
+def _mixing(shop: Shop, goal: dict, actions: list[str], rng: random.Random):
+    """Lists the products of a results page in another order, what looks as fitting as the asked one last."""
     request = parse_request(goal["instruction_text"])
     others = [shop.product(asin) for asin in shop.search(request.query)[:PAGE] if asin != goal["asin"]]
-    if rng.random() > _MIXED or rivals(shop.product(goal["asin"]), others, request):
+    last = {other.asin for other in rivals(shop.product(goal["asin"]), others, request)}
+    if rng.random() > _MIXED or any(f"click[{asin}]" in actions for asin in last):
         return str
     salt = rng.random()
 
@@ -127,7 +128,7 @@ def _mixing(shop: Shop, goal: dict, rng: random.Random):
             return page
         start = parts.index("Next >") + 1
         listed = [parts[place:place + 3] for place in range(start, len(parts), 3)]
-        listed.sort(key=lambda product: random.Random(f"{salt} {product[0]}").random())
+        listed.sort(key=lambda product: (product[0] in last, random.Random(f"{salt} {product[0]}").random()))
         return SEP.join([*parts[:start], *(part for product in listed for part in product)])
 
     return mixed
