@@ -18,10 +18,10 @@ from eval_agent.demo.shop_kinds import KINDS
 from eval_agent.demo.shop_products import Product, make_products, plain
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_json, write_json
-from eval_agent.webshop import Session, Shop, build_store
+from eval_agent.webshop import Shop, build_store
+from eval_agent.webshop.expert import blind_actions, reward_of
 from eval_agent.webshop.goals import read_goal
 from eval_agent.webshop.nouns import RULE
-from eval_agent.webshop.request import parse_request
 
 GOALS_PER_KIND = {"train": 4, "test": 2}
 GOALS_PER_PRODUCT = 2
@@ -40,33 +40,25 @@ def open_shop(products: list[Product], folder: Path) -> Shop:
     return Shop.open(folder / STORE)
 
 
-def reward_of(shop: Shop, goal: dict, actions: list[str]) -> float:
-    """What ``actions`` earn."""
-    session = Session(shop, read_goal(goal, goal["asin"]))
-    return max(session.step(action).reward for action in actions)
-
-
-def first_result(shop: Shop, goal: dict) -> str:
-    """Of a search with the request's words."""
-    return shop.search(parse_request(goal["instruction_text"]).query)[0]
-
-
-def blind_actions(shop: Shop, goal: dict) -> list[str]:
-    """Search with the request's words and buy the first result, without options."""
-    query = parse_request(goal["instruction_text"]).query
-    return [f"search[{query}]", f"click[{first_result(shop, goal)}]", "click[Buy Now]"]
-
-
 def draw_goals(shop: Shop, product: Product, seed: int) -> list[dict]:
     """At most GOALS_PER_PRODUCT requests for ``product`` that are worth keeping, with other options each."""
     kept: dict[tuple, dict] = {}
     rng = random.Random(f"goals {seed} {product.asin}")
     for goal in (draw_goal(product, rng) for _ in range(_DRAWS)):
-        actions = served(shop, goal, MAX_EXPERT_STEPS)
-        if actions and reward_of(shop, goal, actions) == 1.0 and reward_of(shop, goal, blind_actions(shop, goal)) < 1.0:
+        if (actions := served(shop, goal, MAX_EXPERT_STEPS)) and _is_worth_it(shop, goal, actions):
             kept.setdefault(tuple(goal["options"]), goal)
     # those first whose product is not the first result
-    return sorted(kept.values(), key=lambda goal: first_result(shop, goal) == product.asin)[:GOALS_PER_PRODUCT]
+    return sorted(kept.values(), key=lambda goal: blind_buys(shop, goal, product.asin))[:GOALS_PER_PRODUCT]
+
+
+def _is_worth_it(shop: Shop, goal: dict, actions: list[str]) -> bool:
+    goal = read_goal(goal, goal["asin"])
+    return reward_of(shop, goal, actions) == 1.0 > reward_of(shop, goal, blind_actions(shop, goal))
+
+
+def blind_buys(shop: Shop, goal: dict, asin: str) -> bool:
+    """Whether ``asin`` is the first result."""
+    return f"click[{asin}]" in blind_actions(shop, read_goal(goal, asin))
 
 
 def choose_goals(shop: Shop, products: list[Product], seed: int) -> list[dict]:
@@ -105,7 +97,8 @@ def make_shop(seed: int, folder: Path) -> dict:
     write_json(folder / GOALS, goals)
     about = {"seed": seed, "products": len(products)}
     for split in GOALS_PER_KIND:
-        rewards = [reward_of(shop, goal, blind_actions(shop, goal)) for goal in goals if goal["split"] == split]
+        wanted = [read_goal(goal, goal["asin"]) for goal in goals if goal["split"] == split]
+        rewards = [reward_of(shop, goal, blind_actions(shop, goal)) for goal in wanted]
         about[split] = {"goals": len(rewards), "blind_reward": round(mean(rewards), 4)}
     write_json(folder / ABOUT, about)
     return about

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval_agent.demo.shop import open_shop
+from eval_agent.demo.shop import blind_buys, open_shop
 from eval_agent.demo.shop_goals import draw_goal, served
 from eval_agent.demo.shop_kinds import Kind
 from eval_agent.demo.shop_products import Product, make_products
@@ -88,9 +88,8 @@ class WebShopCorpus(Corpus):
         while actions is None:
             product = rng.choice(products)
             goal = draw_goal(product, rng)
-            actions = served(market.shop, goal, MAX_STEPS)
-            if actions and market.shop.search(parse_request(goal["instruction"]).query)[0] == goal["asin"] and rng.random() < _EASY:
-                actions = None
+            easy = blind_buys(market.shop, goal, goal["asin"]) and rng.random() < _EASY
+            actions = None if easy else served(market.shop, goal, MAX_STEPS)
         session = Session(market.shop, read_goal(goal, goal["asin"]))
         error = _ERROR if rng.random() < _ERRING else 0.0
         mixed = _mixing(market.shop, goal, actions, rng)
@@ -167,7 +166,8 @@ def _renaming(task: str, rng: random.Random):
     """Exchanges some of the request's words for invented ones, wherever they stand, capitals kept."""
     words = {word.lower() for word in _WORD.findall(_KEPT.sub(" ", task))} - _PLAIN
     share = rng.uniform(0.3, 1.0)
-    new = {word: "".join(rng.choices(_SYLLABLES, k=rng.choice((2, 2, 3)))) for word in sorted(words) if rng.random() < share}
+    exchanged = [word for word in sorted(words) if rng.random() < share]
+    new = {word: "".join(rng.choices(_SYLLABLES, k=rng.choice((2, 2, 3)))) for word in exchanged}
 
     def changed(found: re.Match) -> str:
         word = new.get(found[0].lower())
