@@ -9,15 +9,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval_agent.demo.shop import blind_buys, open_shop
 from eval_agent.demo.shop_goals import draw_goal, served
 from eval_agent.demo.shop_kinds import Kind
+from eval_agent.demo.shop_making import blind_buys, open_shop
 from eval_agent.demo.shop_products import Product, make_products
 from eval_agent.rules.webshop import compose_task_knowledge, state_knowledge_in, thought_in
 from eval_agent.rules.webshop_state import SEP, WebShopState
 from eval_agent.webshop import Session, Shop
-from eval_agent.webshop.goals import read_goal
 from eval_agent.webshop.expert import PAGE, rivals
+from eval_agent.webshop.goals import read_goal
 from eval_agent.webshop.request import parse_request
 from train.tiny_base.corpus import Corpus, Turn
 
