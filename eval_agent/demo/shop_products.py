@@ -12,7 +12,6 @@ from eval_agent.demo.shop_kinds import KINDS, Kind
 
 FAMILIES_PER_KIND = 5
 TWINS = ("attribute", "price", "option")
-_ID_TAIL = string.digits + string.ascii_uppercase
 _DEARER = (50, 75)  # dollars above the model: over every cap that its goals may have
 _RANGES = 0.12  # share of products with a range of prices
 
@@ -134,7 +133,7 @@ def _prices(dollars: int, rng: random.Random) -> tuple[float, ...]:
 def _asin(taken: set[str], rng: random.Random) -> str:
     """Ten characters, as long as WebShop's and like none of them."""
     while True:
-        name = "W" + "".join(rng.choices(string.digits, k=2)) + "".join(rng.choices(_ID_TAIL, k=7))
+        name = "W" + "".join(rng.choices(string.digits, k=9))
         if name not in taken:
             taken.add(name)
             return name

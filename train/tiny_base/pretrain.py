@@ -30,7 +30,6 @@ from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
 from train.tiny_base.corpus import Corpus, batches
 from train.tiny_base.sciworld_corpus import SciWorldCorpus
-from train.tiny_base.take_over import take_over
 from train.tiny_base.tokenizer import train_tokenizer
 from train.tiny_base.webshop_corpus import WebShopCorpus, open_markets
 
@@ -77,8 +76,7 @@ def load_tokenizer(corpus: Corpus, recipe: dict, output_dir: Path):
 
 
 def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
-    """A model of the recipe's size, its vocabulary rounded up to a multiple of 64: fresh, or with the weights that fit
-    of another base ("start_from")."""
+    """A fresh model of the recipe's size, its vocabulary rounded up to a multiple of 64."""
     torch.manual_seed(recipe["seed"])
     config = MistralConfig(
         vocab_size=-(-len(tokenizer) // 64) * 64,
@@ -87,10 +85,7 @@ def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
         pad_token_id=tokenizer.pad_token_id,
         **recipe["model"],
     )
-    model = MistralForCausalLM(config)
-    if recipe.get("start_from"):
-        take_over(Path(recipe["start_from"]), model, tokenizer)
-    return model
+    return MistralForCausalLM(config)
 
 
 class Pretraining:
@@ -123,6 +118,7 @@ class Pretraining:
             for number, stage in enumerate(self.recipe["stages"]):
                 end += 60.0 * stage["minutes"]
                 corpus.with_instruction = stage["with_instruction"]
+                corpus.learn_seen = stage.get("learn_seen", 0.0)
                 # a restart goes on with new text, not with the text it began with
                 rng = random.Random(f"{self.recipe['seed']} {number} {self.seconds:.0f}")
                 data = batches(corpus, tokenizer, stage["lengths"], stage["tokens_per_batch"], rng)

@@ -1,6 +1,6 @@
 """WebShop episodes for the tiny base's text: the rule-written buyer in demo shops of other seeds.
 
-Every episode is made anew: a shop, a product, a request, now and then wrong turns to recover from. In half of them
+Every episode is made anew: a shop, a product, a request, now and then wrong turns to recover from. In some of them
 words are exchanged for invented ones: a model that can learn the products by heart does not read the page.
 """
 
@@ -25,15 +25,15 @@ _ERRING = 0.5  # share of episodes with wrong turns
 _ERROR = 0.15  # chance per step there that one begins
 _TRUE = 0.6  # share of task knowledge for the agent that is of this very request
 _MIXED = 0.6  # share of episodes with the results in an order that is not the engine's
-_RENAMED = 0.5  # share of episodes with invented words
+_RENAMED = 0.35  # share of episodes with invented words
 MAX_STEPS = 10
 FIRST_SEED = 1000
 _BACK = "click[< Prev]"
-_ASIN = re.compile(r"W\d\d\w{7}")
+_ASIN = re.compile(r"W\d{9}")
 _EASY = 0.75  # share of requests left out whose product is the first result: reading on is practised more often
 _SYLLABLES = "ba co di fu ga lo mi nu pe ra so ti va we zo kel mar nor pin tas ver bol dun".split()
 _WORD = re.compile(r"[a-z]{3,}", re.IGNORECASE)
-_KEPT = re.compile(r"W\d\d\w{7}|Price: |Rating: N\.A\.|Page \d+|Total results|Instruction:|WebShop|Next >|< Prev|Back to Search"
+_KEPT = re.compile(r"W\d{9}|Price: |Rating: N\.A\.|Page \d+|Total results|Instruction:|WebShop|Next >|< Prev|Back to Search"
                    r"|Description|Features|Reviews|Buy Now|\bSearch\b|\[SEP\]|and price lower than|dollars|search\[|click\[", re.IGNORECASE)
 _PLAIN = frozenset("and for with the that you are find looking need want please would like buy this one every day made house".split())
 
