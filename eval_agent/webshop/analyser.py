@@ -1,12 +1,12 @@
 """Text -> search terms, as Lucene's StandardTokenizer, possessive, lower-case, stop and Porter filters make them.
 
-Lucene 8 freezes the Unicode of its time: a colon joins letters, and more pictographs are tokens than today.
+The characters' classes are those of Lucene 8, which froze the Unicode of its time (word_break.txt): a colon joins
+letters, and more pictographs are tokens than today.
 """
 
 import re
 from functools import lru_cache
-
-import regex
+from pathlib import Path
 
 from eval_agent.webshop.porter import stem
 
@@ -15,45 +15,58 @@ STOP_WORDS = frozenset(
     "to was will with".split()
 )
 _LONGEST = 255  # characters (UTF-16 units) of a token; the rest of a longer run begins another one
-_POSSESSIVE = re.compile(r"(?s)(.*)['\u2019\uff07][sS]")
-
-# Extended_Pictographic as of Unicode 9 to 12; today's leaves out some of them
-_PICTOGRAPHS = (
-    "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u2199\u21a9\u21aa\u231a\u231b\u2328\u2388\u23cf\u23e9-\u23f3"
-    "\u23f8-\u23fa\u24c2\u25aa\u25ab\u25b6\u25c0\u25fb-\u25fe\u2600-\u2605\u2607-\u2612\u2614-\u2685\u2690-\u2705"
-    "\u2708-\u2712\u2714\u2716\u271d\u2721\u2728\u2733\u2734\u2744\u2747\u274c\u274e\u2753-\u2755\u2757\u2763-\u2767"
-    "\u2795-\u2797\u27a1\u27b0\u27bf\u2934\u2935\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\u3030\u303d\u3297\u3299"
-    "\U0001f000-\U0001f0ff\U0001f10d-\U0001f10f\U0001f12f\U0001f16c-\U0001f171\U0001f17e\U0001f17f\U0001f18e"
-    "\U0001f191-\U0001f19a\U0001f1ad-\U0001f1e5\U0001f201-\U0001f20f\U0001f21a\U0001f22f\U0001f232-\U0001f23a"
-    "\U0001f23c-\U0001f23f\U0001f249-\U0001f3fa\U0001f400-\U0001f53d\U0001f546-\U0001f64f\U0001f680-\U0001f6ff"
-    "\U0001f774-\U0001f77f\U0001f7d5-\U0001f7ff\U0001f80c-\U0001f80f\U0001f848-\U0001f84f\U0001f85a-\U0001f85f"
-    "\U0001f888-\U0001f88f\U0001f8ae-\U0001f8ff\U0001f90c-\U0001f93a\U0001f93c-\U0001f945\U0001f947-\U0001fffd"
-)
+_POSSESSIVE = re.compile(r"(?s)(.*)['\u2019\uff07]s")
 
 
-def _patterns() -> tuple[regex.Pattern, re.Pattern]:
-    """(any text, ASCII text): the word rules of Unicode's annex 29; longest match, as the automaton has it."""
-    ignored = r"[\p{WB=Extend}\p{WB=Format}\p{WB=ZWJ}]*+"
-    letter = rf"(?:[\p{{WB=ALetter}}\p{{WB=Hebrew_Letter}}]{ignored})"
-    hebrew = rf"(?:\p{{WB=Hebrew_Letter}}{ignored})"
-    digit = rf"(?:[\p{{WB=Numeric}}\uff10-\uff19]{ignored})"
-    kana = rf"(?:\p{{WB=Katakana}}{ignored})"
-    joint = rf"(?:\p{{WB=ExtendNumLet}}{ignored})"
-    in_word = rf"(?:['.:\u00b7\u0387\u05f4\u2018\u2019\u2024\u2027\ufe13\ufe52\ufe55\uff07\uff0e\uff1a]{ignored})"
-    in_number = (rf"(?:['.,;\u037e\u0589\u060c\u060d\u066c\u07f8\u2018\u2019\u2024\u2044\ufe10\ufe14\ufe50\ufe52\ufe54"
-                 rf"\uff07\uff0c\uff0e\uff1b]{ignored})")
+
+def _classes() -> dict[str, str]:
+    """Name -> the inside of a character set, from word_break.txt."""
+    classes: dict[str, str] = {}
+    for line in (Path(__file__).parent / "word_break.txt").read_text(encoding="ascii").splitlines():
+        if line.endswith(":"):
+            classes[name := line[:-1]] = ""
+        elif not line.startswith("#"):
+            classes[name] += "".join(_as_set(characters) for characters in line.split())
+    return classes
+
+
+def _as_set(characters: str) -> str:
+    """"300-36f" as a character set writes it."""
+    return "-".join(f"\\U{int(code, 16):08x}" for code in characters.split("-"))
+
+
+def _patterns() -> tuple[re.Pattern, re.Pattern]:
+    """(any text, ASCII text): the word rules of Unicode's annex 29, as Lucene's automaton has them."""
+    sets = _classes()
+    behind_picture = sets["extend"] + sets["complex_extend"]
+    extend = behind_picture + sets["picture_style"] + sets["text_style"]
+
+    def one_of(*names: str) -> str:
+        return f"(?:[{''.join(sets[name] for name in names)}][{extend}]*)"
+
+    letter, hebrew = one_of("letter", "letter_pictograph", "hebrew"), one_of("hebrew")
+    digit, kana, joint = one_of("digit"), one_of("katakana"), one_of("joint")
+    in_word, in_number = one_of("in_word", "in_both"), one_of("in_number", "in_both")
+    hebrew_quote = rf"(?<=[{sets['hebrew']}])(?:'[{extend}]*|\"[{extend}]*{hebrew})"
     letters = rf"{letter}(?:(?:{joint}*|{in_word}){letter})*"
     digits = rf"{digit}(?:(?:{joint}*|{in_number}){digit})*"
-    quoted = rf"{hebrew}(?:'{ignored}|\"{ignored}{hebrew})"
-    run = rf"(?:{kana}(?:{joint}*{kana})*|(?:{quoted}|{digits}|{letters})+)"
+    run = rf"(?:{kana}(?:{joint}*{kana})*|(?:{digits}|{letters}|{hebrew_quote})+)"
     word = rf"{joint}*{run}(?:{joint}+{run})*{joint}*"
-    pictograph = rf"[{_PICTOGRAPHS}][\ufe0f\U0001f3fb-\U0001f3ff]?"
-    emoji = (rf"[0-9#*]\ufe0f?\u20e3|[\U0001f1e6-\U0001f1ff]{{2}}"
-             rf"|{pictograph}(?:\u200d{pictograph})*{ignored}")
-    every = rf"{emoji}|{word}|(?:\p{{LB=SA}}{ignored})+|[\p{{Script=Han}}\p{{Script=Hiragana}}]{ignored}"
-    plain = (r"_*(?:[0-9](?:(?:_*|['.,;])[0-9])*|[A-Za-z](?:(?:_*|['.:])[A-Za-z])*)+"
-             r"(?:_+(?:[0-9](?:(?:_*|['.,;])[0-9])*|[A-Za-z](?:(?:_*|['.:])[A-Za-z])*)+)*_*")
-    return regex.compile(every), re.compile(plain)
+    # pictographs: a coloured one, or one shown as a picture (U+FE0F); zero-width joiners chain them
+    behind = f"[{behind_picture}]*"
+    picture = (f"(?:[{sets['modifier_base']}]{behind}(?:[{sets['modifier']}]{behind}|\ufe0f)?"
+               f"|[{sets['pictograph']}{sets['letter_pictograph']}]{behind}\ufe0f?)")
+    tone = f"[{sets['modifier']}]{behind}"
+    emoji = f"(?:\u200d*{picture}|{tone})(?:(?:(?<=\u200d)|(?<=\ufe0f)\u200d+)(?:{picture}|{tone}))*"
+    flag = rf"[{sets['region']}][{extend}]*[{sets['region']}][{extend}]*"
+    keycap = f"[#*]{behind}\ufe0f?\u20e3{behind}"
+    complex_run = rf"(?:[{sets['complex']}{sets['complex_extend']}][{extend}]*)+"
+    single = rf"[{sets['single']}][{extend}]*"
+    plain_run = r"(?:[0-9](?:(?:_*|['.,;])[0-9])*|[A-Za-z](?:(?:_*|['.:])[A-Za-z])*)+"
+    return (
+        re.compile("|".join([word, emoji, flag, keycap, complex_run, single])),
+        re.compile(f"_*{plain_run}(?:_+{plain_run})*_*"),
+    )
 
 
 _ANY, _ASCII = _patterns()
@@ -82,13 +95,12 @@ def _cut(text: str) -> list[str]:
 
 def terms(text: str) -> list[str]:
     """The search terms of a text, repeats included."""
-    return [term for token in tokens(text) if (term := _term(token)) is not None]
+    return [term for token in tokens(text.lower()) if (term := _term(token)) is not None]
 
 
 @lru_cache(maxsize=1 << 17)
 def _term(token: str) -> str | None:
-    """Possessive, lower-case, stop words, stem; None for a stop word."""
-    if (owner := _POSSESSIVE.fullmatch(token)) and len(token) >= 2:
+    """Possessive, stop words, stem; None for a stop word."""
+    if owner := _POSSESSIVE.fullmatch(token):
         token = owner[1]
-    token = token.lower()
     return None if token in STOP_WORDS else stem(token)

@@ -206,7 +206,7 @@ class _Reader:
             except json.JSONDecodeError as error:
                 fault = error.msg
             else:
-                if end < len(self._window):  # else it may be the first part of a number
+                if end < len(self._window) or isinstance(value, (dict, list, str)):  # a number may go on
                     text = self._window[self._at:end]
                     self._advance(end)
                     return value, text
