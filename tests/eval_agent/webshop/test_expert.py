@@ -3,8 +3,8 @@
 import pytest
 
 from eval_agent.demo.shop_making import GOALS, make_shop
-from eval_agent.envs.webshop import WebShopEnv
 from eval_agent.envs.base import ExpertFailed
+from eval_agent.envs.webshop import WebShopEnv
 from eval_agent.files import read_json
 from eval_agent.tasks.webshop import WebShopTask
 from eval_agent.webshop import Shop
