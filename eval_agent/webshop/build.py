@@ -51,8 +51,7 @@ def build_store(products_file: str | Path, attributes_file: str | Path | None, f
     """
     folder = Path(folder)
     plan = source_of(products_file, attributes_file, nouns or noun_source(), digest)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"), _full_disk_told(folder):
+    with _disk_faults_told(folder), _locked(folder):
         if (folder / META).is_file():
             return checked_meta(folder, plan)
         _check_space(folder, products_file, attributes_file)
@@ -103,13 +102,25 @@ def _check_space(folder: Path, *files: str | Path | None) -> None:
 
 
 @contextmanager
-def _full_disk_told(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
+    """One build at a time; who comes later waits and finds it done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        yield
+
+
+@contextmanager
+def _disk_faults_told(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            told = "no space left; free some and run it again: it goes on where it was"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            told = "cannot be written; set XDG_CACHE_HOME (or task.shop.store) to a folder that can"
+        else:
             raise
-        raise InputError(f"{folder}: no space left; free some and run it again: it goes on where it was") from None
+        raise InputError(f"{folder}: {told}") from None
 
 
 def _begin(folder: Path, plan: dict) -> None:
@@ -140,7 +151,7 @@ def _analyse_all(folder: Path, products_file: str | Path, attributes_file: str |
     """Write all parts that are missing; the number of records that are no products."""
     with closing(_Attributes(folder, attributes_file)) as attributes, _Workers(num_workers) as workers:
         parts = _Parts(folder, products_file)
-        with tqdm(desc="products", unit="product", mininterval=1.0) as bar:
+        with tqdm(desc="products", unit="product", delay=1.0) as bar:
             for number, records, is_last in parts:
                 bar.update(len(records) if records else parts.done)
                 if not records:
@@ -216,7 +227,7 @@ class _Attributes:
         self._base.execute("CREATE TABLE attributes (asin TEXT PRIMARY KEY, entry TEXT) WITHOUT ROWID")
         if path:
             rows = ((asin, json.dumps(entry)) for asin, entry in raw_attributes(path))
-            bar = tqdm(rows, desc="attributes", unit="product", mininterval=1.0)
+            bar = tqdm(rows, desc="attributes", unit="product", delay=1.0)
             self._base.executemany("INSERT OR REPLACE INTO attributes VALUES (?, ?)", bar)
 
     def of(self, asin: str) -> str | None:
@@ -373,7 +384,7 @@ def _merge_terms(files: list[Path], index: Path) -> tuple[list[np.ndarray], np.n
     total = sum(len(part["term_sizes"]) for part in parts)
     with open(index / ".terms", "wb") as file:
         merged = heapq.merge(*(_terms_of(number, part) for number, part in enumerate(parts)))
-        for term, number, place in tqdm(merged, desc="terms", total=total, unit="term", mininterval=1.0):
+        for term, number, place in tqdm(merged, desc="terms", total=total, unit="term", delay=1.0):
             if term != last:
                 last, size = term, size + len(term)
                 file.write(term)
@@ -402,7 +413,7 @@ def _merge_postings(files: list[Path], index: Path, numbers: np.ndarray, maps: l
     products = open_memmap(index / "posting_products.npy", "w+", np.int32, (n_postings,))
     counts = open_memmap(index / "posting_counts.npy", "w+", np.uint16, (n_postings,))
     free, first = starts[:-1].copy(), 0
-    for file, terms_of_part in zip(tqdm(files, desc="postings", unit="part"), maps):
+    for file, terms_of_part in zip(tqdm(files, desc="postings", unit="part", delay=1.0), maps):
         part = _arrays(file, "asins", "places", "counts", "with_term")
         before = np.cumsum(part["with_term"]) - part["with_term"]
         targets = np.repeat(free[terms_of_part] - before, part["with_term"]) + np.arange(len(part["places"]))

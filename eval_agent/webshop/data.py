@@ -1,7 +1,6 @@
 """From a shop's files to its store and goals: built where they are asked for first, found again afterwards."""
 
 import os
-from functools import lru_cache
 from pathlib import Path
 
 from eval_agent.errors import InputError
@@ -59,7 +58,6 @@ def ready_store(products: Path, attributes: Path | None, nouns: str | None = Non
     return folder
 
 
-@lru_cache(maxsize=64)
 def _known_digest(path: Path) -> str:
     """A file's digest, kept in the user's cache: the full product file takes long to read."""
     status = os.stat(path)

@@ -153,6 +153,14 @@ def test_a_disk_that_fills_up_is_one_line(tmp_path):
         build_store(products, attributes, tmp_path / "store", "rule")
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    products, _ = write_shop(tmp_path)
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file/store"):
+        with pytest.raises(InputError, match=f"{folder}: cannot be written; set XDG_CACHE_HOME"):
+            build_store(products, None, folder, "rule")
+
+
 def test_nouns_may_stand_in_the_product_file(tmp_path):
     products, _ = write_shop(tmp_path, [record("B1", "Red Mug", nouns=["mug"])])
     build_store(products, None, tmp_path / "store", "file")
