@@ -12,7 +12,7 @@ from eval_agent.files import read_json, write_json
 from eval_agent.webshop import Shop, build_store
 from eval_agent.webshop.expert import blind_actions, reward_of
 from eval_agent.webshop.goals import read_goal
-from eval_agent.webshop.nouns import RULE
+from eval_agent.webshop.nouns import IN_FILE
 
 GOALS_PER_KIND = {"train": 4, "test": 2}
 GOALS_PER_PRODUCT = 2
@@ -22,12 +22,12 @@ PRODUCTS, ATTRIBUTES, GOALS, STORE, ABOUT = "products.json", "attributes.json", 
 
 
 def open_shop(products: list[Product], folder: Path) -> Shop:
-    """The shop of ``products``, its files and store written to ``folder``. The nouns are by rule: no tagger needed."""
+    """The shop of ``products``, its files and store written to ``folder``. The nouns stand in the file: no tagger is needed."""
     write_json(folder / PRODUCTS, [product.record() for product in products])
     write_json(folder / ATTRIBUTES, {
         product.asin: {"attributes": [plain(text) for text in product.attributes]} for product in products
     })
-    build_store(folder / PRODUCTS, folder / ATTRIBUTES, folder / STORE, nouns=RULE, num_workers=1)
+    build_store(folder / PRODUCTS, folder / ATTRIBUTES, folder / STORE, nouns=IN_FILE, num_workers=1)
     return Shop.open(folder / STORE)
 
 

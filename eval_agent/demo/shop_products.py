@@ -40,8 +40,13 @@ class Product:
         words = " ".join([*before, self.name.lower(), " and ".join(after)]).strip()
         return f"{_title_case(words)}, {self.detail}"
 
+    @property
+    def nouns(self) -> list[str]:
+        """Of the title: what the product is called, not what is said of it."""
+        return [word.lower() for word in f"{self.name} {self.detail}".replace("-", " ").split()]
+
     def record(self) -> dict:
-        """As in WebShop's product file."""
+        """As in WebShop's product file, with the title's nouns."""
         hidden = self.attributes[self.in_title:]
         features = [f"Made for every day: {self.name.lower()}.", *(f"This one is {text}." for text in hidden if self.in_features)]
         description = f"{self.name} of the house. " + " ".join(f"It is {text}." for text in hidden if not self.in_features)
@@ -55,7 +60,7 @@ class Product:
             "product_category": self.kind.path,
             "category": self.kind.category,
             "query": self.kind.query,
-            "images": [],
+            "nouns": self.nouns,
         }
 
 
