@@ -4,7 +4,6 @@ A goal's index is its place after a shuffle with seed 233, as published: it depe
 published caps are drawn anew in every process; here a cap is fixed by asin and instruction, or given by the list.
 """
 
-import json
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from itertools import product as combinations
 from pathlib import Path
 
 from eval_agent.errors import InputError
+from eval_agent.files import read_json, read_records
 from eval_agent.webshop.catalogue import Product
 
 SEED = 233
@@ -167,8 +167,6 @@ def read_goal(entry: dict, where: str) -> Goal:
 
 def read_goal_list(path: str | Path) -> list[Goal]:
     """A JSON list or JSON Lines of goals, in the order of "goal_idx" where they have one. Raises InputError."""
-    from eval_agent.files import read_records
-
     records = read_records(path)
     if all("goal_idx" in record for record in records):
         records = sorted(records, key=lambda record: record["goal_idx"])
@@ -183,23 +181,24 @@ def with_splits(goals: list[Goal], splits: Mapping[str, list[int]]) -> list[Goal
 
 def read_human_instructions(path: str | Path) -> dict[str, list[dict]]:
     """items_human_ins.json. Raises InputError where it has another form."""
-    from eval_agent.files import read_json
-
     table = read_json(path)
     if not isinstance(table, dict):
         raise InputError(f"{path}: found {type(table).__name__}, expected {{asin: [instruction, ...]}}")
+    kinds = {"instruction": str, "instruction_attributes": list, "instruction_options": list}
     for asin, entries in table.items():
-        for entry in entries:
-            for field in ("instruction", "instruction_attributes", "instruction_options"):
-                if field not in entry:
-                    raise InputError(f'{path}: entry "{asin}": field "{field}" is missing')
+        for entry in entries if isinstance(entries, list) else [None]:
+            for field, kind in kinds.items():
+                if not isinstance(entry, dict) or not isinstance(entry.get(field), kind):
+                    raise InputError(f'{path}: entry "{asin}": field "{field}" is missing or no {kind.__name__}')
     return table
 
 
 def indices_of(path: str | Path, n_goals: int) -> list[int]:
     """An index file (train_indices.json), repeats dropped. Raises InputError for an index outside the goals."""
-    indices = json.loads(Path(path).read_text(encoding="utf-8"))
+    indices = read_json(path)
+    if not isinstance(indices, list):
+        raise InputError(f"{path}: found {type(indices).__name__}, expected a list of goal indices")
     for index in indices:
-        if not isinstance(index, int) or not 0 <= index < n_goals:
+        if type(index) is not int or not 0 <= index < n_goals:
             raise InputError(f"{path}: goal index {index!r} is outside the set of {n_goals} goals")
     return list(dict.fromkeys(indices))

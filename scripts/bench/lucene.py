@@ -90,7 +90,7 @@ def queries(products: list[Product], number: int, seed: int = 0) -> Iterator[str
         slip = generator.choice(said)
         yield generator.choice([
             " ".join(title[start:start + generator.randint(1, 12)]),
-            f"find me {', '.join(product.attributes[:3])} {product.query}, price lower than {generator.randint(1, 99)}.00",
+            f"find me {', '.join(product.attributes[:3])} {product.query}, price lower than {len(said)}.00 dollars",
             " ".join(some),
             f"{product.query} {generator.choice(values)}",
             f"{slip[:-1]} {slip}{generator.choice('szx')} {product.query}",

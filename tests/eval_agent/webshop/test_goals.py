@@ -6,8 +6,9 @@ import random
 import pytest
 
 from eval_agent.errors import InputError
+from eval_agent.webshop.catalogue import open_packed
 from eval_agent.webshop.check import product_files, seeded
-from eval_agent.webshop.data import goals_of_split, load_goals, ready_store
+from eval_agent.webshop.data import data_file, goals_of_split, load_goals, ready_store
 from eval_agent.webshop.goals import (
     NO_CAP,
     draw_cap,
@@ -25,7 +26,8 @@ from eval_agent.webshop.goals import (
 from eval_agent.webshop.store import Shop
 
 LISTED = {
-    "asin": "B00MUG0001", "instruction": "i want a mug", "instruction_text": "i want a mug, and price lower than 30.00 dollars",
+    "asin": "B00MUG0001", "instruction": "i want a mug",
+    "instruction_text": "i want a mug, and price lower than 30.00 dollars",
     "attributes": ["dishwasher safe"], "goal_options": ["dark red"], "price_upper": 30.0, "query": "coffee mugs",
     "name": "Stoneware Coffee Mug", "product_category": "Home", "category": "garden",
 }
@@ -115,7 +117,7 @@ def test_goals_of_another_product_set_are_refused(small_shop, tmp_path):
         load_goals(small_shop.shop, path)
 
 
-@pytest.mark.parametrize("index", [4, -1, "1", True and 1.5])
+@pytest.mark.parametrize("index", [4, -1, "1", 1.5, True, None])
 def test_a_goal_index_outside_the_set_is_named(tmp_path, index):
     path = tmp_path / "indices.json"
     path.write_text(json.dumps([0, 3, 3, index]))
@@ -123,6 +125,31 @@ def test_a_goal_index_outside_the_set_is_named(tmp_path, index):
         indices_of(path, 4)
     path.write_text("[3, 0, 3]")
     assert indices_of(path, 4) == [3, 0]
+    path.write_text('{"train": [3]}')
+    with pytest.raises(InputError, match="indices.json: found dict, expected a list of goal indices"):
+        indices_of(path, 4)
+
+
+@pytest.mark.parametrize("entries", [
+    {"instruction": "a mug"}, [None], [{"instruction": "a mug", "instruction_attributes": []}],
+    [{"instruction": None, "instruction_attributes": [], "instruction_options": []}],
+])
+def test_a_human_instruction_without_a_field_is_named(small_shop, tmp_path, entries):
+    path = tmp_path / "items_human_ins.json"
+    path.write_text(json.dumps({"B00MUG0001": entries}))
+    with pytest.raises(InputError, match='items_human_ins.json: entry "B00MUG0001": field "instruction'):
+        load_goals(small_shop.shop, path)
+
+
+def test_human_goals_are_shuffled_with_caps_by_instruction(small_shop, tmp_path):
+    path = tmp_path / "items_human_ins.json"
+    entry = {"instruction_attributes": ["lead free"], "instruction_options": []}
+    path.write_text(json.dumps({"B00MUG0002": [{**entry, "instruction": f"mug {n}."} for n in range(9)], "B0GONE": []}))
+    goals = load_goals(small_shop.shop, path)
+    expected = list(range(9))
+    random.Random(233).shuffle(expected)
+    assert [goal.instruction for goal in goals] == [f"mug {n}" for n in expected]
+    assert goals == load_goals(small_shop.shop, path)
 
 
 def test_a_split_by_name(small_shop, tmp_path):
@@ -138,9 +165,6 @@ def published_shop(webshop_data) -> Shop:
 
 
 def test_goals_and_prices_of_seed_233(published_shop, webshop_data):
-    from eval_agent.webshop.catalogue import open_packed
-    from eval_agent.webshop.data import data_file
-
     def read(name):
         with open_packed(data_file(webshop_data, name)) as file:
             return json.load(file)

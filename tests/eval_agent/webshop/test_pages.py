@@ -10,12 +10,13 @@ from eval_agent.webshop.store import Shop
 
 GOAL = read_goal({
     "asin": "B00MUG0001", "instruction": "a mug", "instruction_text": "a mug, and price lower than 30.00 dollars",
-    "attributes": ["dishwasher safe"], "options": {"color": "blue | white"}, "price_upper": 30.0, "query": "coffee mugs",
-    "name": "Stoneware Coffee Mug", "product_category": "Home \u203a Kitchen \u203a Mugs", "category": "garden",
+    "attributes": ["dishwasher safe"], "options": {"color": "blue | white"}, "price_upper": 30.0,
+    "query": "coffee mugs", "name": "Stoneware Coffee Mug", "category": "garden",
+    "product_category": "Home \u203a Kitchen \u203a Mugs",
 }, "test")
 ASKED = "Instruction: [SEP] a mug, and price lower than 30.00 dollars [SEP] "
-RESULTS = ("Back to Search [SEP] Page 1 (Total results: 2) [SEP] Next > [SEP] B00MUG0001 [SEP] Stoneware Coffee Mug [SEP] "
-           "$10.0 to $20.0 [SEP] B00MUG0002 [SEP] Enamel Camping Mug [SEP] $12.5")
+RESULTS = ("Back to Search [SEP] Page 1 (Total results: 2) [SEP] Next > [SEP] B00MUG0001 [SEP] Stoneware Coffee Mug "
+           "[SEP] $10.0 to $20.0 [SEP] B00MUG0002 [SEP] Enamel Camping Mug [SEP] $12.5")
 ITEM = ("Back to Search [SEP] < Prev [SEP] color [SEP] dark red [SEP] blue | white [SEP] size [SEP] 12 oz [SEP] "
         "Stoneware Coffee Mug [SEP] Price: $10.0 to $20.0 [SEP] Rating: N.A. [SEP] Description [SEP] Features [SEP] "
         "Reviews [SEP] Buy Now")
@@ -92,7 +93,8 @@ def test_leaving_a_product_forgets_its_options(session):
 
 
 @pytest.mark.parametrize("action", [
-    "click[search]", "click[ buy now ]", "click[buy now", "Click[buy now]", "look around", "", "click[color]", "search[]",
+    "click[search]", "click[ buy now ]", "click[buy now", "Click[buy now]", "look around", "", "click[color]",
+    "search[]",
 ])
 def test_what_is_not_possible_shows_the_same_page(session, action):
     before = play(session, "search[mug]", "click[B00MUG0001]").text

@@ -12,7 +12,8 @@ from eval_agent.webshop.reward import matching_options, reward, same_category, t
 from eval_agent.webshop.store import Shop
 
 GOAL = read_goal({
-    "asin": "B00MUG0001", "instruction": "a mug", "instruction_text": "a mug", "attributes": ["dishwasher safe", "12 oz"],
+    "asin": "B00MUG0001", "instruction": "a mug", "instruction_text": "a mug",
+    "attributes": ["dishwasher safe", "12 oz"],
     "options": ["dark red"], "price_upper": 20.0, "query": "coffee mugs", "name": "Stoneware Coffee Mug",
     "product_category": "Home \u203a Kitchen \u203a Mugs", "category": "garden",
 }, "test")
@@ -63,7 +64,8 @@ def test_two_steps_of_the_category_have_to_be_the_same():
     (["dark red"], ["dark green"], 1),  # both hold "dark"
     (["rectangular"], ["standard"], 1),  # both hold "tan"
     (["rectangular"], [("item shape", "rectangular")], 0),  # the colour has to be a whole member of a pair
-    (["black"], [("color", "black")], 1), (["large"], [("size", "large")], 1), (["large"], [("size", "x-large")], 1),
+    (["black"], [("color", "black")], 1), (["large"], [("size", "large")], 1),
+    (["large"], [("size", "x-large")], 1),
     (["12 oz"], ["16 oz"], 0), ([], ["red"], 0),
 ])
 def test_options_match_as_published_with_its_quirks(chosen, wanted, matches):
