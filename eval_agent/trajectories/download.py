@@ -1,12 +1,13 @@
 """Fetch the published data into data/downloads/ and check that what came can be read.
 
-    python -m eval_agent.trajectories.download                      # all but the adapters
+    python -m eval_agent.trajectories.download                      # all but adapters and webshop_full
     python -m eval_agent.trajectories.download pairs action_base    # these only
 
 What there is: trajectories (ETO's expert trajectories), train_data, pairs and action_base (the authors' SFT
 conversations, pairs and state bases), adapters (their LoRA adapters for Mistral-7B, on request only), alfworld
-(its games, into $ALFWORLD_DATA), sciworld (index files of its splits). What is there already is not fetched
-again.
+(its games, into $ALFWORLD_DATA), sciworld (index files of its splits), webshop (the 1,000 products, the human goals
+and the paper's index files), webshop_full (all 1.18 million products, on request only). What is there already is not
+fetched again.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_json, read_records, write_text
+from eval_agent.trajectories.download_webshop import SOURCES, describe, fetch_files
 
 DATASETS = {
     "trajectories": "agent-eto/eto-sft-trajectory",
@@ -37,7 +39,8 @@ SCIWORLD_FILES = {
     "train_indices.json": 1483, "dev_indices.json": 194, "test_indices.json": 211,
     "max_steps.json": None, "taskname2id.json": None,
 }
-PARTS = (*DATASETS, "alfworld", "sciworld", "adapters")
+ON_REQUEST = ("adapters", "webshop_full")
+PARTS = (*DATASETS, "alfworld", "sciworld", "webshop", *ON_REQUEST)
 _OFFLINE = ("there seems to be no way to it from here; run this where there is one and copy the folder over "
             "(for the Hugging Face hub, $HF_ENDPOINT can name a mirror)")
 
@@ -95,6 +98,10 @@ def fetch(part: str, folder: Path) -> None:
             print(f"{fetch_from_hub(name, folder, 'model')}: a LoRA adapter")
     elif part == "sciworld":
         print(f"{fetch_sciworld(folder)}: {', '.join(SCIWORLD_FILES)}")
+    elif part in SOURCES:
+        target = fetch_files(part, folder)
+        for source in SOURCES[part]:
+            print(describe(target / source.name))
     elif subprocess.run([Path(sys.executable).with_name("alfworld-download")], check=False).returncode:
         raise InputError(f"alfworld-download failed: see above; {_OFFLINE}")
 
@@ -110,7 +117,7 @@ def main() -> None:
     if unknown:
         raise InputError(f'nothing is called "{unknown[0]}" here, expected some of {", ".join(PARTS)}')
     failed = []
-    for part in args.parts or [part for part in PARTS if part != "adapters"]:
+    for part in args.parts or [part for part in PARTS if part not in ON_REQUEST]:
         try:
             fetch(part, args.output_dir)
         except InputError as error:
