@@ -29,4 +29,4 @@ def test_a_fresh_model_with_these_heads_copies_and_without_them_does_not():
     model = fresh()
     assert right(model) < 0.05
     set_copying_heads(model)
-    assert right(model) > 0.6
+    assert right(model) > 0.3
