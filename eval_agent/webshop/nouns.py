@@ -15,11 +15,11 @@ _BATCH = 256
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _FUNCTION_WORDS = frozenset(
     "a about above after against all also am an and any are around as at back be because been before behind being "
-    "below between both but by can could did do does doing down during each either every few for from had has have having he "
-    "her here hers him his how i if in into is it its itself just let many me more most much my near neither no nor "
-    "not of off on once one only onto or other our out over own per same she should so some such than that the their them "
-    "then there these they this those through to too two under until up upon us very via was we were what when where "
-    "which while who whom why will with within without would you your".split()
+    "below between both but by can could did do does doing down during each either every few for from had has have "
+    "having he her here hers him his how i if in into is it its itself just let many me more most much my near "
+    "neither no nor not of off on once one only onto or other our out over own per same she should so some such "
+    "than that the their them then there these they this those through to too two under until up upon us very via "
+    "was we were what when where which while who whom why will with within without would you your".split()
 )
 
 

