@@ -28,6 +28,7 @@ from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_records
 from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
+from train.tiny_base.copying import set_copying_heads
 from train.tiny_base.corpus import Corpus, batches
 from train.tiny_base.sciworld_corpus import SciWorldCorpus
 from train.tiny_base.tokenizer import train_tokenizer
@@ -85,7 +86,10 @@ def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
         pad_token_id=tokenizer.pad_token_id,
         **recipe["model"],
     )
-    return MistralForCausalLM(config)
+    model = MistralForCausalLM(config)
+    if recipe.get("copying_heads"):
+        set_copying_heads(model)
+    return model
 
 
 class Pretraining:
