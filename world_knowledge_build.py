@@ -5,7 +5,7 @@
     python world_knowledge_build.py --dataset_path outputs/pairs_task.json --task alfworld \
         --gen state_knowledge --model_name rules --output_path outputs/pairs_state.json
 
---model_name rules reads the knowledge off the trajectories (not for WebShop; offline, deterministic). Any other
+--model_name rules reads the knowledge off the trajectories (offline, deterministic). Any other
 name is a model behind the OpenAI-compatible endpoint --api_base (its key: $OPENAI_API_KEY, else EMPTY).
 
 Every answer is kept at once in OUTPUT_PATH.journal.jsonl: a run that was killed goes on where it was, and one

@@ -38,15 +38,35 @@ def _different(verbs: list[str]) -> list[str]:
     return verbs
 
 
+class ShopSection(Fields):
+    """WebShop's products and goals; files are named under data_path, .xz and .gz are read too."""
+
+    products: Text
+    """The raw product file, items_shuffle.json."""
+    attributes: Text | None = None
+    """Attributes and synthetic instructions by product, items_ins_v2.json."""
+    goals: Text | None = None
+    """items_human_ins.json, or a list of goals with their caps; null: the synthetic ones, divided by product."""
+    n_goals: PositiveInt | None = None
+    """How many goals there have to be: index files are places in a list of so many."""
+    nouns: Text | None = None
+    """Where title nouns come from: "rule", "file" (the products' own), null: spaCy's model where it is installed."""
+    store: Text | None = None
+    """Folder of the built store; null: in the user's cache."""
+
+
 class TaskSection(Fields):
     task_class: Text
     """The benchmark: a class of eval_agent/tasks, ``AlfWorldTask`` in alfworld.py."""
     splits: dict[Literal["train", "dev", "test"], Text | dict[str, list[int]]]
-    """Where each split's tasks are: a folder or file under data_path, or ScienceWorld's variations by task type."""
+    """Where each split's tasks are: a folder or file under data_path, ScienceWorld's variations by task type, or the
+    name of a split that stands in WebShop's goals."""
     data_path: Text | None = None
-    """Folder of the splits; $ALFWORLD_DATA and $SCIWORLD_INDICES have defaults of their own."""
+    """Folder of the splits; $ALFWORLD_DATA, $SCIWORLD_INDICES and $WEBSHOP_DATA have defaults of their own."""
     simplification: str = ""
     """ScienceWorld's, as the simulator takes it: "easy", a list with commas, or ""."""
+    shop: ShopSection | None = None
+    """WebShop's."""
 
 
 class EnvSection(Fields):

@@ -149,6 +149,7 @@ def _result(episode: "Episode", task: Task, split: str, outcome: dict, started: 
         "repaired_replies": episode.repaired_replies,
         "replaced_characters": episode.replaced_characters + (episode.world.replaced_characters if episode.world else 0),
         "seconds": round(time.monotonic() - started, 3),
+        **({"reward_parts": episode.reward_parts} if episode.reward_parts else {}),
     }
     return {
         "meta": meta,
@@ -222,6 +223,7 @@ class Episode:
         self.asked_back = False
         self.steps = self.invalid_actions = self.repaired_replies = self.replaced_characters = 0
         self.reward = 0.0
+        self.reward_parts: dict | None = None
         self.success = False
 
     def run(self, task: Task) -> str:
@@ -312,7 +314,7 @@ class Episode:
         result = self.env.step(action)
         self.actions.append(action)
         self.pre_action, self.asked_back = action, result.asks_back
-        self.reward, self.success = result.reward, result.success
+        self.reward, self.success, self.reward_parts = result.reward, result.success, result.reward_parts
         self.invalid_actions += not result.valid
         return result.observation, result.done
 

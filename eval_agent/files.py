@@ -214,7 +214,11 @@ def cache_key(**parts: Any) -> str:
 
 def file_digest(path: str | Path) -> str:
     """SHA-256 of what a file holds; its name and place do not count."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 class Lock:

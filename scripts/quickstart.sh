@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # The whole chain at small scale with the tiny base model: install, 12 steps, a table.
-#     bash scripts/quickstart.sh [--task alfworld | sciworld]
+#     bash scripts/quickstart.sh [--task alfworld | sciworld | webshop]
 # Run again, it reuses what is done; OUT=... puts it elsewhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case "$*" in
     "") ;;
-    "--task alfworld" | "--task sciworld") export TASK=$2 ;;
-    *) echo "usage: quickstart.sh [--task alfworld | sciworld]" >&2; exit 2 ;;
+    "--task alfworld" | "--task sciworld" | "--task webshop") export TASK=$2 ;;
+    *) echo "usage: quickstart.sh [--task alfworld | sciworld | webshop]" >&2; exit 2 ;;
 esac
 bash scripts/install.sh
 trap 'bash scripts/10_serve.sh stop' EXIT

@@ -5,9 +5,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
 
-TASK=${TASK:-alfworld}                                       # whose prompts and rules; or sciworld
+TASK=${TASK:-alfworld}                                       # whose prompts and rules; or sciworld, webshop
 case "$TASK" in
     sciworld) demo_recipe=configs/train/tiny_lora_sft_sciworld.json demo_out=outputs/quickstart-sciworld ;;
+    webshop) demo_recipe=configs/train/tiny_lora_sft_webshop.json demo_out=outputs/quickstart-webshop ;;
     *) demo_recipe=configs/train/tiny_lora_sft.json demo_out=outputs/quickstart ;;
 esac
 EXP_CONFIG=${EXP_CONFIG:-${TASK}_demo}                       # configs/task/*.json: games, planner, state base

@@ -106,3 +106,12 @@ def sciworld_indices() -> Path:
     if not (folder / "train_indices.json").is_file():
         pytest.skip(f"no ScienceWorld index files at {folder} (bash scripts/download_data.sh sciworld)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def webshop_data() -> Path:
+    """Folder with WebShop's published 1,000 products and recordings, plain or packed; skips where there is none."""
+    folder = Path(os.environ.get("WEBSHOP_DATA", SHARED / "webshop"))
+    if not any(folder.glob("items_shuffle_1000.json*")):
+        pytest.skip(f"no WebShop products at {folder} (bash scripts/download_data.sh webshop)")
+    return folder

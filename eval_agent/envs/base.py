@@ -33,6 +33,7 @@ class StepResult:
     success: bool
     valid: bool  # False for an action that was not possible (a hallucinated one)
     asks_back: bool = False  # the observation is a question ("Ambiguous request"): only this agent can answer
+    reward_parts: dict | None = None  # what the reward at the end is made of, where a benchmark tells
 
 
 class BaseEnv(ABC):

@@ -13,7 +13,7 @@ from eval_agent.files import Journal, cache_key
 from eval_agent.rules import BENCHMARKS
 from eval_agent.trajectories.format import Step, checked_steps, pair_member, turn_index
 
-TASKS = ("alfworld", "sciworld", "webshop")
+TASKS = tuple(BENCHMARKS)
 GENS = ("task_knowledge", "state_knowledge")
 BY_RULE = "rules"  # the model name of the offline stand-in
 # so many records in a row without knowledge: it is not the records
@@ -62,13 +62,11 @@ def load_synthesizer(
 ) -> Synthesizer:
     """The rules for ``model_name`` "rules", else the model of that name at ``api_base``.
 
-    Raises InputError for an unknown task, one without rules, or a model that is not served.
+    Raises InputError for an unknown task, or a model that is not served.
     """
     if task not in TASKS:
         raise InputError(f'unknown task "{task}", expected one of {", ".join(TASKS)}')
     if model_name == BY_RULE:
-        if task not in BENCHMARKS:
-            raise InputError(f'--model_name rules knows {" and ".join(BENCHMARKS)}; for "{task}" name a served model')
         return BENCHMARKS[task]
     from eval_agent.knowledge.llm import LLMSynthesizer
 

@@ -128,6 +128,11 @@ def column_title(task: str, split: str) -> str:
     return TASKS[task] if task == "webshop" else f"{TASKS[task]} {SPLITS[split]}"
 
 
+def splits_of(task: str) -> list[str]:
+    """WebShop has no seen split."""
+    return ["test"] if task == "webshop" else list(SPLITS)
+
+
 def published_rows(task: str, backbone: str) -> pd.DataFrame:
     """The published numbers of a task: row, column, task, split, measure, published and published_backbone.
 

@@ -4,6 +4,6 @@ Each has ``task_knowledge`` and ``state_knowledge`` (as any synthesizer, see eva
 ``thought``, the reason for an expert's action.
 """
 
-from eval_agent.rules import alfworld, sciworld
+from eval_agent.rules import alfworld, sciworld, webshop
 
-BENCHMARKS = {"alfworld": alfworld, "sciworld": sciworld}
+BENCHMARKS = {"alfworld": alfworld, "sciworld": sciworld, "webshop": webshop}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from eval_agent.command_line import Parser
 from eval_agent.config import TaskConfig, load_task_config, read_instruction
 from eval_agent.envs import BaseEnv, ExpertFailed, ProcessEnv, with_restarts
 from eval_agent.envs.worker import env_class, run_in_envs
@@ -144,16 +145,14 @@ def collect(jobs: list[Job], config: TaskConfig, output_path: Path, num_workers:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--exp_config", required=True, help=f"name in {CONFIGS}, or a .json file")
-    parser.add_argument("--split", default="train", help="train, dev (= seen) or test (= unseen)")
+    parser.add_argument("--split", default="train", help="train, dev (= seen) or test (= unseen); %(default)s")
     parser.add_argument("--output_path", type=Path, required=True, help="JSON file for the trajectories")
     parser.add_argument("--trajectories", type=Path, help=f"instead of the expert, {_PUBLISHED}")
-    parser.add_argument("--limit", type=int, help="at most this many games, evenly over the task types")
-    parser.add_argument("--seed", type=int, default=0, help="which games --limit takes")
-    parser.add_argument("--num_workers", type=int, default=2, help="games played at once")
+    parser.add_argument("--limit", type=positive, help="at most this many games, evenly over the task types")
+    parser.add_argument("--seed", type=int, default=0, help="which games --limit takes (%(default)s)")
+    parser.add_argument("--num_workers", type=positive, default=2, help="games played at once (%(default)s)")
     return parser
 
 

@@ -1,16 +1,17 @@
 """Fetch the published data into data/downloads/ and check that what came can be read.
 
-    python -m eval_agent.trajectories.download                      # all but the adapters
+    python -m eval_agent.trajectories.download                      # all but adapters and webshop_full
     python -m eval_agent.trajectories.download pairs action_base    # these only
 
 What there is: trajectories (ETO's expert trajectories), train_data, pairs and action_base (the authors' SFT
 conversations, pairs and state bases), adapters (their LoRA adapters for Mistral-7B, on request only), alfworld
-(its games, into $ALFWORLD_DATA), sciworld (index files of its splits). What is there already is not fetched
-again. Files are checked by their hash: ScienceWorld's by the ones below, those from the hub by what the hub says of them.
-ALFWorld's own program fetches its games and checks no hash; each game is checked as it is read.
+(its games, into $ALFWORLD_DATA), sciworld (index files of its splits), webshop (the 1,000 products, the human goals
+and the paper's index files), webshop_full (all 1.18 million products, on request only). What is there already is not
+fetched again. Files are checked by their hash: ScienceWorld's by the ones below, WebShop's by their blob ids, those from
+the hub by what the hub says of them. ALFWorld's own program fetches its games and checks no hash; each game is checked
+as it is read.
 """
 
-import argparse
 import hashlib
 import subprocess
 import sys
@@ -20,8 +21,10 @@ import requests
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+from eval_agent.command_line import Parser
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import check_output_folder, file_digest, read_records, write_bytes
+from eval_agent.trajectories.download_webshop import SOURCES, describe, fetch_files
 
 DATASETS = {
     "trajectories": "agent-eto/eto-sft-trajectory",
@@ -41,7 +44,8 @@ SCIWORLD_FILES = {  # name -> SHA-256
     "max_steps.json": "035592f47fbe1309b6ed1a260b392a50d94d3163de951508a74e985d93048f73",
     "taskname2id.json": "5b02636ef23caeb1da567814fa59ab1f62e2a9276b7f28f57ee4d7cfab784fe2",
 }
-PARTS = (*DATASETS, "alfworld", "sciworld", "adapters")
+ON_REQUEST = ("adapters", "webshop_full")
+PARTS = (*DATASETS, "alfworld", "sciworld", "webshop", *ON_REQUEST)
 _OFFLINE = ("there seems to be no way to it from here; run this where there is one and copy the folder over "
             "(for the Hugging Face hub, $HF_ENDPOINT can name a mirror)")
 
@@ -113,6 +117,15 @@ def fetch_sciworld(folder: Path, source: str = SCIWORLD, files: dict[str, str] =
     return target
 
 
+def fetch_alfworld() -> None:
+    """ALFWorld's games by its own program. Raises InputError with the last line that it says where that fails."""
+    program = Path(sys.executable).with_name("alfworld-download")
+    done = subprocess.run([program], stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
+        raise InputError(f"alfworld-download: {said}; {_OFFLINE}")
+
+
 def fetch(part: str, folder: Path) -> None:
     """Fetch one of PARTS and print what came."""
     if part in DATASETS:
@@ -124,14 +137,17 @@ def fetch(part: str, folder: Path) -> None:
             print(f"{fetch_from_hub(name, folder, 'model')}: a LoRA adapter")
     elif part == "sciworld":
         print(f"{fetch_sciworld(folder)}: {', '.join(SCIWORLD_FILES)}")
-    elif subprocess.run([Path(sys.executable).with_name("alfworld-download")], check=False).returncode:
-        raise InputError(f"alfworld-download failed: see above; {_OFFLINE}")
+    elif part in SOURCES:
+        target = fetch_files(part, folder)
+        for source in SOURCES[part]:
+            print(describe(target / source.name))
+    elif part == "alfworld":
+        fetch_alfworld()
 
 
 @exit_on_input_error
 def main() -> None:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = Parser(__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--output_dir", type=Path, default=Path("data/downloads"))
     args = parser.parse_args()
@@ -140,7 +156,7 @@ def main() -> None:
         raise InputError(f'nothing is called "{unknown[0]}" here, expected some of {", ".join(PARTS)}')
     check_output_folder(args.output_dir)
     failed = []
-    for part in args.parts or [part for part in PARTS if part != "adapters"]:
+    for part in args.parts or [part for part in PARTS if part not in ON_REQUEST]:
         try:
             fetch(part, args.output_dir)
         except InputError as error:

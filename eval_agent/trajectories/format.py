@@ -23,13 +23,14 @@ TURN_FIELDS = {"from", "value", "loss", "state_knowledge"}
 _ONLY_OK = re.compile(r"^\W*ok(ay)?\W*$", re.IGNORECASE)
 _NAMES_THE_TASK = re.compile(r"\byour task is\b|^(task|instruction)\b", re.IGNORECASE | re.MULTILINE)
 _WELCOME = re.compile(r"^-= .* =-\s*")
+_OBSERVED = re.compile(r"^\s*Observation:\s")  # a line break behind it in WebShop's published trajectories
 
 
 @dataclass(frozen=True)
 class Step:
     """One decision: what was seen, and what was answered to it."""
 
-    observation: str  # human turn without "Observation: "; the task itself at step 0
+    observation: str  # human turn without "Observation:"; the task itself at step 0
     reply: str  # gpt turn as it stands: "Thought: ...\nAction: ..." or the bare action
     action: str
     state_knowledge: str | None  # of the human turn, None where it has none
@@ -163,7 +164,7 @@ def steps_of(trajectory: dict, where: str) -> list[Step]:
 
 def _step(human: dict, gpt: dict) -> Step:
     reply = gpt["value"].strip()
-    observation = _WELCOME.sub("", human["value"].removeprefix(OBSERVATION).strip())
+    observation = _WELCOME.sub("", _OBSERVED.sub("", human["value"]).strip())
     knowledge = human.get("state_knowledge")
     action = action_of(reply) or reply.split("\n")[-1].strip() if reply else ""
     return Step(observation, reply, action, knowledge, learnt(gpt))

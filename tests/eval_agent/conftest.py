@@ -10,6 +10,7 @@ from eval_agent.demo.games import MAX_EXPERT_STEPS, make_game, plan
 from eval_agent.envs import ProcessEnv
 from eval_agent.tasks import load_tasks
 from tests.eval_agent.serving import served  # noqa: F401  a fixture
+from tests.eval_agent.small_shop import small_shop  # noqa: F401  a fixture
 from tests.eval_agent.toy_paper import toy_paper  # noqa: F401  a fixture
 
 

@@ -389,9 +389,9 @@ def test_a_method_that_cannot_play_ends_early(run, capsys):
     assert 'no worker serves model "unified_world_model"' in message("--method", "wkm_unified")
     assert "built with encoder wkm-embedding" in message("--method", "wkm_hidden")
     config = read_json(run.path / "demo.json")
-    config["agent"]["instruction"] = "eval_agent/prompt/instructions/webshop_agent.txt"
+    config["agent"]["instruction"] = "eval_agent/prompt/instructions/wordle_agent.txt"
     write_json(run.path / "demo.json", config)
-    assert "webshop_react.txt is missing" in message("--method", "react")
+    assert "wordle_react.txt is missing" in message("--method", "react")
 
 
 def test_models_in_another_chat_format_than_the_recipe_s_are_refused_before_the_first_game(run, capsys):

@@ -130,8 +130,8 @@ def test_unknown_methods_and_missing_texts_are_told():
     with pytest.raises(InputError, match="wmk.json: no such config .*knowagent, merge, .*wkm"):
         load_method("wmk")
     config = task_config("alfworld")
-    config = override(config, {"agent.instruction": "eval_agent/prompt/instructions/webshop_agent.txt"}, "test")
-    with pytest.raises(InputError, match='method "react" cannot play this task: .*/webshop_react.txt is missing'):
+    config = override(config, {"agent.instruction": "eval_agent/prompt/instructions/wordle_agent.txt"}, "test")
+    with pytest.raises(InputError, match='method "react" cannot play this task: .*/wordle_react.txt is missing'):
         load_method("react").text_file(config, "agent")
     config = override(config, {"agent.instruction": "mine.txt"}, "test")
     assert load_method("sft").text_file(config, "agent") == "mine.txt"

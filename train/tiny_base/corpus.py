@@ -33,8 +33,8 @@ class Dialogue:
 
     pieces: list[tuple[str, bool]] = field(default_factory=list)
 
-    def add(self, user: str, reply: str, learn: bool = True) -> None:
-        self.pieces.append((_TEMPLATE.user_turn(user), False))
+    def add(self, user: str, reply: str, learn: bool = True, learn_user: bool = False) -> None:
+        self.pieces.append((_TEMPLATE.user_turn(user), learn_user))
         self.pieces.append((_TEMPLATE.reply_turn(reply), learn))
 
 
@@ -43,6 +43,9 @@ class Corpus(ABC):
 
     def __init__(self, agent_instruction: str, world_model_instruction: str):
         self.with_instruction = 1.0  # share of dialogues that begin with the instruction
+        # share of dialogues in which loss falls on what is seen, too: pages that repeat what stood before them teach
+        # to copy much sooner than replies alone
+        self.learn_seen = 0.0
         self.agent_instruction = agent_instruction.strip()
         self.world_model_instruction = world_model_instruction.strip()
 
@@ -58,25 +61,30 @@ class Corpus(ABC):
         informed = not as_world_model and rng.random() < _INFORMED
         task, knowledge, turns = self.episode(rng, informed, as_world_model)
         instructed = rng.random() < self.with_instruction
+        learn_seen = self.learn_seen > 0.0 and rng.random() < self.learn_seen
         if as_world_model:
-            return self._world_model(task, knowledge, turns, instructed)
-        return self._agent(f"{task}\n{knowledge}" if informed else task, turns, instructed)
+            return self._world_model(task, knowledge, turns, instructed, learn_seen)
+        return self._agent(f"{task}\n{knowledge}" if informed else task, turns, instructed, learn_seen)
 
-    def _agent(self, task: str, turns: list[Turn], instructed: bool) -> Dialogue:
+    def _agent(self, task: str, turns: list[Turn], instructed: bool, learn_seen: bool) -> Dialogue:
         dialogue = Dialogue()
         if instructed:
             dialogue.add(self.agent_instruction, "OK")
         for before, turn in zip([None, *turns], turns):
-            dialogue.add(OBSERVATION + before.observation if before else task, turn.reply, turn.learn)
+            seen = OBSERVATION + before.observation if before else task
+            dialogue.add(seen, turn.reply, turn.learn, learn_seen and before is not None)
         return dialogue
 
-    def _world_model(self, task: str, knowledge: str, turns: list[Turn], instructed: bool) -> Dialogue:
+    def _world_model(
+        self, task: str, knowledge: str, turns: list[Turn], instructed: bool, learn_seen: bool
+    ) -> Dialogue:
         dialogue = Dialogue()
         if instructed:
             dialogue.add(self.world_model_instruction, "OK")
         dialogue.add(task, knowledge)
         for turn, after in zip(turns, turns[1:]):
-            dialogue.add(f"{turn.reply}\n{OBSERVATION}{turn.observation}", after.state_knowledge)
+            seen = f"{turn.reply}\n{OBSERVATION}{turn.observation}"
+            dialogue.add(seen, after.state_knowledge, learn_user=learn_seen and turn.learn)
         return dialogue
 
 

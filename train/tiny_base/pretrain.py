@@ -3,14 +3,18 @@
     python -m train.tiny_base.pretrain --train_games $ALFWORLD_DATA/json_2.1.1/train --output_dir data/tiny-mistral
     python -m train.tiny_base.pretrain --trajectories outputs/sciworld/expert.json \\
         --recipe configs/train/tiny_base_sciworld.json --output_dir data/tiny-mistral-sciworld
+    python -m train.tiny_base.pretrain --demo_shops 40 --recipe configs/train/tiny_base_webshop.json \\
+        --output_dir data/tiny-mistral-webshop
 
 The first is ALFWorld's base, the second ScienceWorld's, on the output of eval_agent.trajectories.collect_expert for train
-variations. Knows the recipe (times in minutes on this machine) and nothing of LoRA or
+variations, the third WebShop's. Knows the recipe (times in minutes on this machine) and nothing of LoRA or
 evaluation. Killed and started again, it goes on from its last saved state. A tokenizer that is in the output
 folder already is used as it is.
 """
 
+import atexit
 import random
+import tempfile
 import time
 from pathlib import Path
 
@@ -24,9 +28,11 @@ from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_records
 from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
+from train.tiny_base.copying import set_copying_heads
 from train.tiny_base.corpus import Corpus, batches
 from train.tiny_base.sciworld_corpus import SciWorldCorpus
 from train.tiny_base.tokenizer import train_tokenizer
+from train.tiny_base.webshop_corpus import WebShopCorpus, open_markets
 
 _INSTRUCTIONS = Path("eval_agent/prompt/instructions")
 _SAVE_SECONDS = 300
@@ -43,6 +49,13 @@ def load_alfworld(train_games: Path) -> AlfWorldCorpus:
 def load_sciworld(trajectories: Path) -> SciWorldCorpus:
     """ScienceWorld: the corpus over expert trajectories. Raises InputError where the file is none."""
     return SciWorldCorpus(read_records(trajectories), *_instructions("sciworld"))
+
+
+def load_webshop(count: int) -> WebShopCorpus:
+    """WebShop: the corpus over ``count`` demo shops of other seeds, made for this run."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return WebShopCorpus(open_markets(count, Path(folder.name)), *_instructions("webshop"))
 
 
 def _instructions(task: str) -> list[str]:
@@ -73,7 +86,10 @@ def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
         pad_token_id=tokenizer.pad_token_id,
         **recipe["model"],
     )
-    return MistralForCausalLM(config)
+    model = MistralForCausalLM(config)
+    if recipe.get("copying_heads"):
+        set_copying_heads(model)
+    return model
 
 
 class Pretraining:
@@ -106,6 +122,7 @@ class Pretraining:
             for number, stage in enumerate(self.recipe["stages"]):
                 end += 60.0 * stage["minutes"]
                 corpus.with_instruction = stage["with_instruction"]
+                corpus.learn_seen = stage.get("learn_seen", 0.0)
                 # a restart goes on with new text, not with the text it began with
                 rng = random.Random(f"{self.recipe['seed']} {number} {self.seconds:.0f}")
                 data = batches(corpus, tokenizer, stage["lengths"], stage["tokens_per_batch"], rng)
@@ -153,6 +170,7 @@ def main() -> None:
     parser = Parser(__doc__)
     text = parser.add_mutually_exclusive_group(required=True)
     text.add_argument("--train_games", type=Path, help="ALFWorld's json_2.1.1/train folder")
+    text.add_argument("--demo_shops", type=int, help="for WebShop: so many demo shops of other seeds")
     text.add_argument("--trajectories", type=Path, help="ScienceWorld's expert trajectories of train variations")
     parser.add_argument("--recipe", default="configs/train/tiny_base.json", help="sizes, training values, stages")
     parser.add_argument("--output_dir", type=Path, required=True, help="where the model folder is written")
@@ -160,7 +178,10 @@ def main() -> None:
     args = parser.parse_args()
 
     recipe = read_config(args.recipe)
-    corpus = load_alfworld(args.train_games) if args.train_games else load_sciworld(args.trajectories)
+    if args.demo_shops:
+        corpus = load_webshop(args.demo_shops)
+    else:
+        corpus = load_alfworld(args.train_games) if args.train_games else load_sciworld(args.trajectories)
     tokenizer = load_tokenizer(corpus, recipe, args.output_dir)
     args.state_file.parent.mkdir(parents=True, exist_ok=True)
     model = build_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")

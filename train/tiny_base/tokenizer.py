@@ -6,8 +6,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 BOS, EOS, PAD, INST, INST_END = "<s>", "</s>", "<pad>", "[INST]", "[/INST]"
-# a word with the space before it, a number of up to two digits with its space, punctuation, or white space
-_PIECES = Regex(r" ?\p{L}+| ?\d{1,2}| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+")
+# WebShop's separator, a word with the space before it, a number of up to two digits with its space, punctuation, or
+# white space
+_PIECES = Regex(r" ?\[SEP\]| ?\p{L}+| ?\d{1,2}| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+")
 # Mistral-7B-Instruct-v0.2's chat format, for programs that read it from the tokenizer
 _CHAT_FORMAT = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"

@@ -51,6 +51,16 @@ def test_the_command_writes_markdown_csv_and_a_plot(run, tmp_path):
     assert (output / "table.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_webshop_has_one_split_and_a_sentence_below(tmp_path):
+    run = write_run(tmp_path / "agent" / "webshop_eval", episode("a", reward=0.5))
+    (run / "dev").rename(run / "test")
+    output = tmp_path / "report"
+    done = compare("--task", "webshop", "--run", f"SFT={run}", "--output_dir", output, "--note", "A blind buyer earns 9.")
+    assert done.returncode == 0, done.stderr
+    text = (output / "table.md").read_text()
+    assert "| SFT | WebShop | 50.00 [" in text and "seen" not in text and "\nA blind buyer earns 9.\n" in text
+
+
 def test_episodes_that_a_full_context_ended_are_named_beside_average_steps(tmp_path):
     short = write_run(tmp_path / "agent", episode("a", steps=40), episode("b", steps=4, reason="context_overflow"))
     assert compare("--run", f"KnowAgent={short}", "--output_dir", tmp_path).returncode == 0

@@ -87,3 +87,11 @@ def test_what_is_not_used_is_named_once_with_its_count(capsys):
     assert capsys.readouterr().err == warned
     warn_of_unused(records, "x.json", {"chosen", "conversations", "system", "tools"}, {"from", "value", "weight"})
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("observed", ["Observation: Page 1", "Observation:\nPage 1", "Observation:\n Page 1 ", "Page 1"])
+def test_an_observation_is_read_with_a_blank_or_webshop_s_line_break(observed):
+    said = ["WebShop [SEP] Instruction: [SEP] a mug", "Thought: a.\nAction: search[mug]", observed,
+            "Thought: b.\nAction: click[b1]"]
+    turns = [{"from": ("human", "gpt")[n % 2], "value": value} for n, value in enumerate(said)]
+    assert [step.observation for step in steps_of({"conversations": turns}, "here")] == [said[0], "Page 1"]

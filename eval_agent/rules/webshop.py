@@ -1,0 +1,242 @@
+"""The offline "rules" for WebShop: the same functions as :mod:`eval_agent.rules.alfworld`.
+
+They stand in for the language model of the paper where none is at hand. Deterministic; they know WebShop's pages
+and nothing else.
+"""
+
+from eval_agent.files import file_digest
+from eval_agent.rules import webshop_state
+from eval_agent.rules.webshop_state import ITEM, RESULTS, START, TEXT, Listed, WebShopState
+from eval_agent.trajectories.format import Step
+from eval_agent.webshop import request as webshop_request
+from eval_agent.webshop.request import Request, price_of, said_in
+
+malformed = 0  # as of any synthesizer: answers to ask for again
+_MOST_NAMED = 8
+_MOST_WORDS = 20  # of a request or a title in state knowledge
+_BUY = "buy now"
+_SOURCES = (__file__, webshop_state.__file__, webshop_request.__file__)
+
+
+def identity(gen: str) -> dict:
+    """The rules as they are written now (see :class:`~eval_agent.knowledge.synthesis.Synthesizer`)."""
+    return {"task": "webshop", "rules": [file_digest(module) for module in _SOURCES]}
+
+
+def task_knowledge(chosen: list[Step], rejected: list[Step]) -> str:
+    """Knowledge of one task from its expert (chosen) and explored (rejected) steps, on one line.
+
+    Raises InputError where the task is not a page of WebShop's.
+    """
+    task = chosen[0].observation
+    expert, explored = (WebShopState.after(task, _history(steps)) for steps in (chosen, rejected))
+    mistakes = mistakes_of(expert, explored, rejected) if rejected else []
+    return compose_task_knowledge(expert, mistakes)
+
+
+def compose_task_knowledge(expert: WebShopState, mistakes: list[str]) -> str:
+    """From the state in which the expert bought, and what one should not do."""
+    request, product = expert.request, expert.product
+    words = _several(expert.title_words(product)) if product else ""
+    product_is = f"whose title says {words}" if words else "that fits"
+    text = f"Task Knowledge: When you have to buy {_wanted(request)}, you should choose a product {product_is}"
+    if request.cap is not None:
+        text += f" and whose price is at most {_dollars(request.cap)}"
+    text += "".join(f", and choose {value}" for value in expert.chosen) + "."
+    if mistakes:
+        text += f" You should not {' or '.join(mistakes[:2])}."
+    return f"{text} The action workflows are: {_workflow(expert)}"
+
+
+def _workflow(expert: WebShopState) -> str:
+    steps = ["search for it", "click the product that fits"]
+    steps += [f"click {name.capitalize()} and read it" for name in expert.texts]
+    steps += [f"click {value}" for value in expert.chosen]
+    return " ".join(f"{number}) {step}" for number, step in enumerate([*steps, "click Buy Now"], 1))
+
+
+def mistakes_of(expert: WebShopState, explored: WebShopState, rejected: list[Step]) -> list[str]:
+    """What the explored run bought wrong, did for nothing or tried in vain."""
+    found = []
+    bought = explored.product if rejected[-1].action.lower() == f"click[{_BUY}]" else None
+    if bought is None:
+        found.append("end without buying")
+    elif expert.product and bought.asin != expert.product.asin:
+        lacking = _lacking(explored, bought, expert.title_words(expert.product))
+        if not explored.fits_price(bought):
+            found.append(f"buy one that costs {_price(bought)}")
+        elif lacking:
+            found.append(f"buy one that lacks {_several(lacking)}")
+    if bought:
+        found += [f"buy before you choose {value}" for value in expert.chosen if value not in explored.chosen]
+    actions = [(step.action, after.observation) for step, after in zip(rejected, rejected[1:])]
+    state = WebShopState.at_start(rejected[0].observation)
+    for action, observation in actions:
+        state.update(action, observation)
+        if state.failed:
+            return [*found, f'try impossible actions like "{state.failed}"']
+    return found
+
+
+def _history(steps: list[Step]) -> list[tuple[str, str]]:
+    return [(step.action, after.observation) for step, after in zip(steps, steps[1:])]
+
+
+def state_knowledge(task: str, history: list[tuple[str, str]]) -> str:
+    """What is known after ``history`` of (action, observation), on one line of at most some 80 words.
+
+    Raises InputError where the task is not a page of WebShop's.
+    """
+    return state_knowledge_in(WebShopState.after(task, history))
+
+
+def state_knowledge_in(state: WebShopState) -> str:
+    """As :func:`state_knowledge`, from the state itself."""
+    parts = [f"I have to buy {_wanted(state.request, _MOST_WORDS)}.", *_where(state)]
+    if state.failed:
+        parts.append(f'My last action "{state.failed}" was not possible.')
+    return "State Knowledge: " + " ".join(" ".join(parts).split())
+
+
+def _where(state: WebShopState) -> list[str]:
+    product = state.product
+    if state.page == START:
+        return ["I am on the start page."]
+    if state.page == RESULTS:
+        looked = f"I have looked at {_several([name.upper() for name in state.opened])}." if state.opened else ""
+        return [f"I am on page {state.number} of the results.", looked]
+    if state.page not in (ITEM, TEXT) or product is None:
+        return ["I have bought."]
+    reading = f"I am reading the {state.text_page} of" if state.page == TEXT else "I am on the page of"
+    judged = "" if state.request.cap is None else ", " + _judged(state, product)
+    parts = [f"{reading} {_short(product.title, _MOST_WORDS)}. It costs {_price(product)}{judged}."]
+    parts.append(f"Chosen: {_several(state.chosen)}." if state.chosen else "Nothing is chosen.")
+    if state.missing_values:
+        parts.append(f"Not chosen yet: {_several(state.missing_values)}.")
+    if state.unshown_words:
+        parts.append(f"The page does not say {_several(state.unshown_words)}.")
+    return parts
+
+
+def _judged(state: WebShopState, product: Listed) -> str:
+    return "within the limit" if state.fits_price(product) else "above the limit"
+
+
+def thought(task: str, history: list[tuple[str, str]], action: str) -> str:
+    """One sentence or more for ``action`` after ``history`` of (action, observation), without "Thought:".
+
+    Raises InputError where the task is not a page of WebShop's.
+    """
+    return thought_in(WebShopState.after(task, history), action)
+
+
+def thought_in(state: WebShopState, action: str) -> str:
+    """As :func:`thought`, from the state of knowledge: what the page says of the request, then the reason."""
+    before = "That was not possible. " if state.failed else ""
+    verb = action.partition("[")[0]
+    button = _button(action).lower()
+    if verb == "search":
+        return before + _why_search(state, _button(action))
+    if button in state.seen and state.page == RESULTS:
+        return before + _why_open(state, state.seen[button])
+    if state.product is None:
+        return before + _why_turn(state, button)
+    return before + _why_on_item(state, state.product, button)
+
+
+def _why_search(state: WebShopState, query: str) -> str:
+    if query in state.searched:
+        return "I search for it again."
+    if state.searched:
+        return "I have not found what fits. I search with other words."
+    return f"I have to buy {_wanted(state.request)}. I search for it."
+
+
+def _why_open(state: WebShopState, choice: Listed) -> str:
+    """The products of the page read out up to the one to open: what each lacks of the request."""
+    words, parts = state.title_words(choice), []
+    for product in state.listed[: state.listed.index(choice) if choice in state.listed else 0]:
+        lacking = _lacking(state, product, words)
+        if product.asin.lower() in state.opened:
+            parts.append(f"{product.asin} was not right.")
+        elif not state.fits_price(product):
+            parts.append(f"{product.asin} costs {_price(product)}.")
+        else:
+            parts.append(f"{product.asin} lacks {lacking[0]}." if lacking else f"{product.asin} may fit.")
+    says = f"says {_several(words)} and " if words else ""
+    judged = "" if state.request.cap is None else f", {_judged(state, choice)}"
+    return " ".join([*parts, f"{choice.asin} {says}costs {_price(choice)}{judged}. I look at it."])
+
+
+def _lacking(state: WebShopState, product: Listed, words: list[str]) -> list[str]:
+    has = state.title_words(product)
+    return [word for word in words if word not in has]
+
+
+def _why_turn(state: WebShopState, button: str) -> str:
+    """A reason for a button of a page without product."""
+    if button == "next >":
+        return f"No product on page {state.number} fits. I look at the next page."
+    if button == "< prev":
+        return "I look at the page before again."
+    if button == "back to search":
+        return "I have not found what fits. I start a new search."
+    return f"I try {button}."
+
+
+def _why_on_item(state: WebShopState, product: Listed, button: str) -> str:
+    unshown = _several(state.unshown_words)
+    if button in ("description", "features", "reviews"):
+        return f"The page does not say {unshown}. I read the {button}." if unshown else f"I read the {button}."
+    if button in ("< prev", "back to search"):
+        return _why_back(state, product, unshown)
+    if button == _BUY:
+        nothing = "Nothing is chosen. " if state.values else "There is nothing to choose. "
+        chosen = f"Chosen: {_several(state.chosen)}. " if state.chosen else nothing
+        judged = "" if state.request.cap is None else f", {_judged(state, product)}"
+        return f"{chosen}It costs {_price(product)}{judged}. I buy it."
+    if button in state.missing_values:
+        return f"{button} is asked for. I choose it."
+    if button in state.values:
+        return f"{button} is nearest to what is asked for. I choose it."
+    return f"I try {button}."
+
+
+def _why_back(state: WebShopState, product: Listed, unshown: str) -> str:
+    """A reason to leave a product's page, or the texts of its product."""
+    if state.page == TEXT:
+        before = said_in(state.request.words, " ".join([product.title, *state.values]))
+        read = said_in(state.request.words, state.texts[state.text_page])
+        found = [word for word in read if word not in before]
+        return f"The {state.text_page} say {_several(found)}. I go back." if found else "That says nothing new. I go back."
+    if not state.fits_price(product):
+        return f"It costs {_price(product)}, above the limit. I go back."
+    return f"The page does not say {unshown}. I go back." if unshown else "I go back."
+
+
+def _wanted(request: Request, most: int | None = None) -> str:
+    return _short(request.query, most) + ("" if request.cap is None else f", for at most {_dollars(request.cap)} dollars")
+
+
+def _short(text: str, most: int | None) -> str:
+    words = text.split()
+    return text if most is None or len(words) <= most else " ".join(words[:most]) + " and so on"
+
+
+def _price(product: Listed) -> str:
+    price = price_of(product.tag)
+    return "nothing" if price is None else f"{price}"
+
+
+def _dollars(cap: float) -> str:
+    return f"{cap:.2f}"
+
+
+def _button(action: str) -> str:
+    return action.partition("[")[2].rpartition("]")[0]
+
+
+def _several(names: list[str]) -> str:
+    """"a, b and c" of the first few different names."""
+    names = list(dict.fromkeys(names))[:_MOST_NAMED]
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" and {names[-1]}" if names else ""
