@@ -7,6 +7,7 @@
 
 import hashlib
 import json
+import pickle
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,8 @@ import numpy as np
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 from tqdm import tqdm
 
-from eval_agent.errors import InputError
+from eval_agent.errors import InputError, sentence
+from eval_agent.files import read_json
 
 DEFAULT_CONTROLLER = "http://localhost:21001"
 _EMBEDDING_KEYS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
@@ -71,7 +73,11 @@ class WkmEmbedding:
 
         base = _base_of(model)
         self._weight = _embedding_matrix(base)
-        self._tokenizer = AutoTokenizer.from_pretrained(base)
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+        except Exception as error:  # tokenizers raises nothing narrower for a broken file
+            told = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise InputError(f"{base}: its tokenizer cannot be read ({told})") from None
         digest = hashlib.sha256(str(self._weight.dtype).encode())
         digest.update(self._weight.contiguous().view(torch.uint8).numpy())
         digest.update(json.dumps(sorted(self._tokenizer.get_vocab().items())).encode())
@@ -172,7 +178,12 @@ def _post(url: str, body: dict) -> dict:
 def _base_of(model: str) -> str:
     """The base that a LoRA adapter's adapter_config.json names; ``model`` itself where it is no adapter."""
     config = _model_file(model, "adapter_config.json")
-    return json.loads(Path(config).read_text())["base_model_name_or_path"] if config else model
+    if config is None:
+        return model
+    base = read_json(config).get("base_model_name_or_path")
+    if not isinstance(base, str):
+        raise InputError(f'{config}: field "base_model_name_or_path" is missing, expected the base of this adapter')
+    return base
 
 
 def _model_file(model: str, name: str) -> str | None:
@@ -194,11 +205,23 @@ def _model_file(model: str, name: str) -> str | None:
 
 
 def _embedding_matrix(base: str):
-    """The input embedding, a tensor [vocabulary, d] in its stored precision; no other weights are loaded."""
+    """The input embedding, a tensor [vocabulary, d] in its stored precision; no other weights are loaded.
+
+    Raises InputError where there are no weights, or none that can be read.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        return _read_embedding(base)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError) as error:
+        raise InputError(f"{base}: its weights cannot be read ({sentence(error).partition(chr(10))[0]})") from None
+
+
+def _read_embedding(base: str):
     for name in _WEIGHT_FILES:
         index = _model_file(base, f"{name}.index.json")
         if index:
-            files = json.loads(Path(index).read_text())["weight_map"]
+            files = read_json(index)["weight_map"]
             key = _embedding_key(files, base)
             return _tensor(_model_file(base, files[key]), key)
         file = _model_file(base, name)
