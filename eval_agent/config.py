@@ -6,6 +6,7 @@ what was expected, before anything long is loaded.
 """
 
 import argparse
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -332,6 +333,15 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("expected a positive whole number")
     return number
+
+
+def positive_variable(name: str, default: int) -> int:
+    """A whole number from 1 on in the environment; ``default`` where it is not set. Raises InputError."""
+    text = os.environ.get(name) or str(default)
+    try:
+        return positive(text)
+    except (ValueError, argparse.ArgumentTypeError):
+        raise InputError(f'${name} is "{text}", expected a positive whole number') from None
 
 
 def _load(model: type[Model], path: Path, **more: Any) -> Model:

@@ -9,23 +9,26 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from eval_agent.agents.base import ContextOverflow, LMAgent, ModelError
 from eval_agent.envs import BaseEnv, EnvError, with_restarts
 from eval_agent.errors import InputError
+from eval_agent.files import clean_text
 from eval_agent.knowledge import planner
 from eval_agent.knowledge.state_base import FIRST_PRE_ACTION, StateBase
 from eval_agent.tasks.base import Task
 from eval_agent.trajectories.dialogue import action_path, sharegpt, shown
-from eval_agent.trajectories.format import ACTION, OBSERVATION, action_of, action_verb, first_action_only
+from eval_agent.trajectories.format import OBSERVATION, action_verb, one_line
+from eval_agent.trajectories.reply import ACTION, Reply, is_reasoning, parse_reply, thought_of, without_reasoning
 
 NO_ACTION = 'No action found. Answer in the form "Thought: your reasoning", new line, "Action: your command".'
 REFLECTION = "Reflection on your earlier trial: "
 LEFT_OUT = "[...]"
 # a model that plays on alone would write the observation itself
 _AFTER_ACTION = "\nObservation"
+_BEFORE_ACTION = "\n" + ACTION
 # what may befall an episode without a fault in this program: it is tried again by the next run
 _TECHNICAL = (ModelError, EnvError, InputError)
 
@@ -45,6 +48,11 @@ class Agent:
     reflection: str | None = None  # the instruction to reflect
 
     def generate(self, messages: list[dict], stop: Sequence[str] = ()) -> str:
+        """The new text up to ``stop``, which counts only once the model has ended its reasoning, if it has any."""
+        text = self._ask(messages, stop)
+        return self._ask(messages) if stop and is_reasoning(text) else text
+
+    def _ask(self, messages: list[dict], stop: Sequence[str] = ()) -> str:
         return self.model.generate(
             messages, stop=list(stop), temperature=self.temperature, max_new_tokens=self.max_new_tokens
         )
@@ -138,6 +146,8 @@ def _result(episode: "Episode", task: Task, split: str, outcome: dict, started: 
         "terminate_reason": outcome["terminate_reason"],
         "error": outcome["error"],
         "invalid_actions": episode.invalid_actions,
+        "repaired_replies": episode.repaired_replies,
+        "replaced_characters": episode.replaced_characters + (episode.world.replaced_characters if episode.world else 0),
         "seconds": round(time.monotonic() - started, 3),
     }
     return {
@@ -168,6 +178,7 @@ class _WorldDialogue:
     world_model: WorldModel
     messages: list[dict] = field(default_factory=list)
     full: bool = False
+    replaced_characters: int = 0
 
     def ask(self, content: str, max_new_tokens: int) -> str | None:
         """The knowledge, on one line, that the model writes after ``content``; None without room for it."""
@@ -181,7 +192,9 @@ class _WorldDialogue:
         except ContextOverflow:
             self.full = True
             return None
-        knowledge = " ".join(text.split())
+        text, replaced = clean_text(text)
+        self.replaced_characters += replaced
+        knowledge = one_line(without_reasoning(text))
         self.messages = [*asked, {"role": "assistant", "content": knowledge}]
         return knowledge
 
@@ -207,7 +220,7 @@ class Episode:
         self.actions: list[str] = []
         self.pre_action = FIRST_PRE_ACTION
         self.asked_back = False
-        self.steps = self.invalid_actions = 0
+        self.steps = self.invalid_actions = self.repaired_replies = self.replaced_characters = 0
         self.reward = 0.0
         self.success = False
 
@@ -218,7 +231,8 @@ class Episode:
         self._observe(task_text, self._task_knowledge(task_text), *self.reflections)
         while self.steps < self.max_steps:
             reply = self._reply()
-            self.messages.append({"role": "assistant", "content": reply})
+            self.repaired_replies += reply.repaired
+            self.messages.append({"role": "assistant", "content": reply.text})
             observation, done = self._execute(self._action_in(reply))
             self._observe(OBSERVATION + observation)
             if done:
@@ -237,7 +251,7 @@ class Episode:
         self.observation = observation
         self.messages.append({"role": "user", "content": shown(observation, *additions, path)})
 
-    def _reply(self) -> str:
+    def _reply(self) -> Reply:
         """Thought and action; state knowledge takes part from the second step on, where it does at all."""
         if self.steps and self.world and self.world_model.planner:
             return self._planned_reply(self.world_model.planner)
@@ -247,22 +261,30 @@ class Episode:
             return self._plain_reply(known)
         return self._plain_reply()
 
-    def _plain_reply(self, state_knowledge: str | None = None) -> str:
+    def _plain_reply(self, state_knowledge: str | None = None) -> Reply:
         """Thought and action as the agent writes them."""
-        reply = first_action_only(self.agent.generate(self.messages, [_AFTER_ACTION]))
+        reply = parse_reply(self._say(self.messages, [_AFTER_ACTION]))
         if self.world:
             self._record(action_verb(self._action_in(reply) or ""), state_knowledge)
         return reply
 
-    def _planned_reply(self, settings: Planner) -> str:
+    def _planned_reply(self, settings: Planner) -> Reply:
         """Thought, the verb of Eq. 13, then the arguments that the agent continues with."""
         with ThreadPoolExecutor(1) as beside:  # neither the state knowledge nor the thought depends on the other
             known = beside.submit(self._state_knowledge)
-            # the action follows in any case, also where the model stopped without asking for one
-            thought = self.agent.generate(self.messages, [ACTION, _AFTER_ACTION]).strip()
+            written = self._say(self.messages, [_BEFORE_ACTION, _AFTER_ACTION]).strip()
+        # the action follows in any case, also where the model stopped without asking for one
+        thought = thought_of(written)
         begun = f"{thought}\n{ACTION}" if thought else ACTION
         begun = f"{begun} {self._choose_verb(settings, begun, known.result())}"
-        return begun + self.agent.generate([*self.messages, _prefill(begun)], ["\n"]).rstrip()
+        reply = parse_reply(begun + self._say([*self.messages, _prefill(begun)], ["\n"]))
+        return replace(reply, repaired=reply.repaired or thought != written)
+
+    def _say(self, messages: list[dict], stop: Sequence[str]) -> str:
+        """What the agent writes, without halves of characters, which no file can hold."""
+        text, replaced = clean_text(self.agent.generate(messages, stop))
+        self.replaced_characters += replaced
+        return text
 
     def _state_knowledge(self) -> str | None:
         last_step = f"{self.messages[-2]['content']}\n{self.observation}"
@@ -278,8 +300,8 @@ class Episode:
         self._record(decision.verb, state_knowledge, decision, len(neighbours))
         return decision.verb
 
-    def _action_in(self, reply: str) -> str | None:
-        return action_of(reply, self.agent.lower_case_actions)
+    def _action_in(self, reply: Reply) -> str | None:
+        return reply.action.lower() if reply.action and self.agent.lower_case_actions else reply.action
 
     def _execute(self, action: str | None) -> tuple[str, bool]:
         """(observation, done) of one step; a reply without action costs a step and changes nothing."""
@@ -320,7 +342,8 @@ def reflect(ask: Callable[[list[dict]], str], instruction: str, turns: list[str]
     while True:
         lines = [instruction, task, *([LEFT_OUT] if kept < len(turns) else []), *turns[len(turns) - kept:]]
         try:
-            return " ".join(ask([{"role": "user", "content": "\n".join(lines)}]).split()) or None
+            written, _ = clean_text(ask([{"role": "user", "content": "\n".join(lines)}]))
+            return one_line(without_reasoning(written)) or None
         except ContextOverflow:
             if kept == 0:
                 return None

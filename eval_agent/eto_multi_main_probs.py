@@ -17,6 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from eval_agent.command_line import Parser
 from eval_agent.config import (
     Method,
     TaskConfig,
@@ -40,8 +41,7 @@ _PLANNER_FLAGS = {
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = Parser(__doc__)
     parser.add_argument("--method", help="name in configs/method, or a .json file")
     parser.add_argument("--agent_config", help="name in --agent_path, or a .json file (default: fastchat)")
     parser.add_argument("--agent_model_name", help="served name of the agent model (default: the method's)")
@@ -133,6 +133,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{summary['games']} games: average reward {summary['average_reward']:.3f}, "
               f"average steps {summary['average_steps']:.1f}, "
               f"hallucination rate {summary['hallucination_rate']:.3f}")
+    if summary["repaired_replies"]:
+        print(f"{summary['repaired_replies']:.1%} of the agent's replies were not in the form asked for and were repaired")
     if missing:
         print(f"{missing} without a result for technical reasons: run the same command again")
     print(f"results in {evaluation.folder}")

@@ -14,7 +14,7 @@ from eval_agent.envs import ProcessEnv
 from eval_agent.envs.worker import run_in_envs
 from eval_agent.episode import Agent, Crashed, Planner, WorldModel, run_episode
 from eval_agent.errors import InputError
-from eval_agent.files import write_json
+from eval_agent.files import Lock, check_output_folder, write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.planner import by_first_token
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
@@ -30,7 +30,8 @@ from eval_agent.trajectories.episodes import (
     summarize,
     summarize_by_type,
 )
-from eval_agent.trajectories.format import ACTION, one_line
+from eval_agent.trajectories.format import one_line
+from eval_agent.trajectories.reply import ACTION
 
 # so many episodes in a row lost for technical reasons: what they all need is gone
 MOST_FAILURES_IN_A_ROW = 5
@@ -94,19 +95,21 @@ class Evaluation:
         """
         settings = self.settings()
         index, parts = part
-        tasks = choose_evenly(load_tasks(self.task_config, self.split), limit)[index::parts]
         env = ProcessEnv(self.task_config.env.env_class)  # starts nothing yet; a wrong class shows here
+        tasks = choose_evenly(load_tasks(self.task_config, self.split), limit)[index::parts]
         limits = {task: self.task_config.env.step_limit(task) for task in tasks}
         if not override:
             check_run(self.folder, settings)
         pending = [task for task in tasks if override or not is_finished(self.folder, task.task_id)]
         if pending:
-            env.check()
-            models = self._load_models()
-            if override:
-                clear_run(self.folder, settings, [task.task_id for task in tasks])
-            write_json(self.folder / RUN, settings)
-            self._run_episodes(pending, limits, models, num_workers, len(tasks), verbose)
+            check_output_folder(self.folder)
+            with Lock(self.folder / f"part{index}of{parts}", "wait until it has ended, or choose another --exp_name"):
+                env.check()
+                models = self._load_models()
+                if override:
+                    clear_run(self.folder, settings, [task.task_id for task in tasks])
+                write_json(self.folder / RUN, settings)
+                self._run_episodes(pending, limits, models, num_workers, len(tasks), verbose)
         mine = {task.task_id for task in tasks}
         episodes = [episode for episode in read_episodes(self.folder) if episode["meta"]["task_id"] in mine]
         summary = _summary(tasks, episodes, settings)

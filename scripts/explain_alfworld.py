@@ -9,7 +9,6 @@ the agent directly after a failed action and else; and on the triplets, how ofte
 nearest is the expert's, a fifth of the trajectories against the others.
 """
 
-import argparse
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from eval_agent.command_line import Parser
 from eval_agent.envs.alfworld import NOTHING
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_json, write_json
@@ -28,7 +28,8 @@ from eval_agent.report.table import grid
 from eval_agent.rules import alfworld as rules
 from eval_agent.rules.alfworld_state import listed, parse_goal, type_of
 from eval_agent.trajectories.episodes import read_episodes
-from eval_agent.trajectories.format import OBSERVATION, action_of, action_verb, task_turns
+from eval_agent.trajectories.format import OBSERVATION, action_verb, task_turns
+from eval_agent.trajectories.reply import action_of
 
 METHODS = ["sft", "sft_warm", "w_task", "w_state", "wkm"]
 NEIGHBOURS = [1, 10, 100, 1000]
@@ -163,8 +164,7 @@ def neighbours_table(out: Path) -> str:
 
 @exit_on_input_error
 def main() -> None:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = Parser(__doc__)
     parser.add_argument("out", type=Path, help="where the runs' folders and the triplets are")
     parser.add_argument("exp_config", help="the runs' task config, such as alfworld_tiny")
     args = parser.parse_args()

@@ -5,24 +5,48 @@
 source "$(dirname "$0")/settings.sh"
 pids=$OUT/logs/serve.pids
 
-stop() {
-    [ ! -e "$pids" ] || xargs -r kill < "$pids" 2>/dev/null || true
+stop() { # what is on file and still ours; a number may have become another process's since
+    local pid ours=()
+    for pid in $(cat "$pids" 2>/dev/null); do
+        ! ps -o args= -p "$pid" | grep -q "serve\.\(controller\|model_worker\)" || ours+=("$pid")
+    done
+    end "${ours[@]}"
     rm -f "$pids"
+}
+
+end() { # PID...: returns when they are gone, and their ports free
+    local second
+    [ $# -gt 0 ] || return 0
+    kill "$@" 2>/dev/null || true
+    for second in $(seq 40); do
+        kill -0 "$@" 2>/dev/null || return 0
+        sleep 1
+    done
+    kill -9 "$@" 2>/dev/null || true
 }
 
 served() {
     python -m eval_agent.serve.status "$@" --workers "$SERVE_WORKERS"
 }
 
+refuse() {
+    echo "error: $*" >&2
+    exit 2
+}
+
 start() {
+    [ $# -gt 0 ] || refuse "serve.sh start needs the names to serve, such as agent_model"
+    exec 9> "${TMPDIR:-/tmp}/serve-21001-$UID.lock"
+    ! command -v flock > /dev/null || flock -n 9 || refuse "another serve.sh start is at work"
     local code=0
-    served "$@" > "$OUT/logs/status.out" || code=$?
-    if [ $code != 3 ]; then
-        echo "error: a controller runs already: $(cat "$OUT/logs/status.out"); stop it first (serve.sh stop, with its OUT)" >&2
-        exit 1
-    fi
-    python -m fastchat.serve.controller --host 127.0.0.1 --port 21001 > "$OUT/logs/controller.out" 2>&1 &
-    echo $! > "$pids"
+    served "$@" > "$OUT/logs/status.out" 2>&1 || code=$?
+    [ $code != 2 ] || refuse "$(sed 's/^error: //' "$OUT/logs/status.out")"
+    local told="a controller runs already: $(cat "$OUT/logs/status.out")"
+    [ $code = 3 ] || refuse "$told; stop it first (serve.sh stop, with its OUT)"
+    started=()
+    trap 'end "${started[@]}"' EXIT  # until all names are served
+    python -m fastchat.serve.controller --host 127.0.0.1 --port 21001 > "$OUT/logs/controller.out" 2>&1 9>&- &
+    started+=($!)
     local models=() name path
     for name in "$@"; do
         path=$OUT/peft/$name
@@ -33,31 +57,38 @@ start() {
     for worker in $(seq 0 $((SERVE_WORKERS - 1))); do
         port=$((21020 + worker))
         [ "$DEVICE" != cuda ] || [ "$SERVE_WORKERS" = 1 ] || export CUDA_VISIBLE_DEVICES=$worker
-        python -m eval_agent.serve.model_worker --host 127.0.0.1 --port $port --controller-address \
-            http://localhost:21001 --worker-address http://localhost:$port "${models[@]}" \
-            --device "$DEVICE" --answer-cache 200000 > "$OUT/logs/worker$worker.out" 2>&1 &
-        echo $! >> "$pids"
+        python -m eval_agent.serve.model_worker --host 127.0.0.1 --port $port "${models[@]}" \
+            --device "$DEVICE" --answer-cache 200000 > "$OUT/logs/worker$worker.out" 2>&1 9>&- &
+        started+=($!)
     done
     wait_until_served "$@"
+    printf '%s\n' "${started[@]}" > "$pids.new" && mv "$pids.new" "$pids"
+    trap - EXIT
 }
 
 wait_until_served() {
     echo "starting controller and worker for: $* (logs in $OUT/logs)"
-    local started=$SECONDS
-    while [ $((SECONDS - started)) -lt 600 ]; do
-        if ! xargs kill -0 < "$pids" 2>/dev/null; then
-            tail -n 5 "$OUT/logs/controller.out" "$OUT"/logs/worker*.out >&2
-            stop
-            exit 1
-        fi
-        if served "$@" > "$OUT/logs/status.out"; then
-            echo "served after $((SECONDS - started)) s"
+    local begun=$SECONDS pid
+    while [ $((SECONDS - begun)) -lt 600 ]; do
+        for pid in "${started[@]}"; do
+            kill -0 "$pid" 2>/dev/null || explain
+        done
+        if served "$@" > "$OUT/logs/status.out" 2>&1; then
+            echo "served after $((SECONDS - begun)) s"
             return
         fi
         sleep 1
     done
     echo "error: no model registered within 10 minutes, see $OUT/logs/worker*.out" >&2
-    stop
+    exit 1
+}
+
+explain() { # why a server ended: its own sentence, else the end of its log
+    local log
+    for log in "$OUT"/logs/worker*.out "$OUT/logs/controller.out"; do
+        ! grep -h '^error: ' "$log" >&2 || exit 2
+    done
+    tail -n 5 "$OUT/logs/controller.out" "$OUT"/logs/worker*.out >&2
     exit 1
 }
 

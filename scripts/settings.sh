@@ -25,9 +25,14 @@ OUT=${OUT:-$demo_out}
 STATE_BASE=${STATE_BASE:-$OUT/state_base}
 limit=${TRAIN_LIMIT:+--limit $TRAIN_LIMIT}
 
-mkdir -p "$OUT/logs"
+if ! fault=$(mkdir -p "$OUT/logs" 2>&1); then
+    echo "error: OUT=$OUT: $fault" >&2
+    exit 2
+fi
 export LOGDIR=$(realpath "$OUT/logs")  # FastChat's own log files
 export TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1
+NO_PROXY=${NO_PROXY:-${no_proxy:-}}  # FastChat's own controller too asks this machine's workers past any proxy
+export NO_PROXY="${NO_PROXY:+$NO_PROXY,}localhost,127.0.0.1,::1,0.0.0.0" && export no_proxy=$NO_PROXY
 
 base_model() { # where the base model is
     [ -z "$BASE_MODEL" ] || { echo "$BASE_MODEL"; return; }

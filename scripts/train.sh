@@ -53,6 +53,14 @@ unified_world_model() { # one model for all tasks, shared by their folders
     ln -sfn ../../unified_world_model "$OUT/peft/unified_world_model"
 }
 
+known() { # before anything is trained
+    case $1 in
+        base | state_base | experienced_agent | agent_model | world_model | explicit_state | merge | nat | knowagent | eto | \
+            agent_model_expert_only | world_model_expert_only | unified_world_model) ;;
+        *) echo "error: train.sh: unknown adapter \"$1\"" >&2; exit 2 ;;
+    esac
+}
+
 adapter() {
     local knowledge=(05_task_knowledge 06_state_knowledge)
     case $1 in
@@ -93,11 +101,13 @@ adapter() {
             made pairs_state.json "${knowledge[@]}"
             bash scripts/09_state_base.sh ;;
         unified_world_model) unified_world_model ;;
-        *) echo "error: train.sh: unknown adapter \"$1\"" >&2; exit 2 ;;
     esac
 }
 
 [ $# -gt 0 ] || { echo "usage: train.sh NAME... (see the script's first lines)" >&2; exit 2; }
+for name in "$@"; do
+    known "$name"
+done
 for name in "$@"; do
     adapter "$name"
 done

@@ -19,6 +19,13 @@ class JsonHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def page(self, data: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
     def log_message(self, *_):
         pass
 
@@ -26,7 +33,8 @@ class JsonHandler(BaseHTTPRequestHandler):
 class Endpoint(ThreadingHTTPServer):
     """For knowledge synthesis: /v1/models and /v1/chat/completions; ``answer(messages)``: a text, or a (status, message) error.
 
-    An answer of None drops the connection. ``most`` is the number of requests that were in flight at once.
+    An answer of None drops the connection, a dict is the whole body, bytes are a web page.
+    ``most`` is the number of requests that were in flight at once.
     """
 
     daemon_threads = True
@@ -59,6 +67,10 @@ class Handler(JsonHandler):
             self.server.now -= 1
         if answer is None:
             return self.connection.close()
+        if isinstance(answer, dict):
+            return self.reply(200, answer)
+        if isinstance(answer, bytes):
+            return self.page(answer)
         if isinstance(answer, tuple):
             return self.reply(answer[0], {"error": {"message": answer[1]}})
         choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = [  # a room may import from the rooms in the rows above it
-    {"errors"}, {"files", "fields"}, {"tasks"}, {"config"}, {"trajectories", "envs", "agents"}, {"rules"}, {"knowledge"},
+    {"errors", "command_line"}, {"files", "fields", "connection"}, {"model_folder"}, {"tasks"}, {"config"},
+    {"trajectories", "envs", "agents"}, {"rules"}, {"knowledge"},
     {"demo", "serve", "episode"}, {"evaluation"}, {"report"}, {"train"},
 ]
 HEIGHT = {room: row for row, rooms in enumerate(ROWS) for room in rooms}

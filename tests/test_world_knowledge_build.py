@@ -204,6 +204,67 @@ def test_a_fault_that_stays_rejects_the_record(paths, build, serve, hasty):
     assert "oops" in reject["reason"] and len(endpoint.requests) == 1 + 3
 
 
+def chat(**message) -> dict:
+    """A whole answer with these fields of its message."""
+    finish = message.pop("finish_reason", "stop")
+    return {"id": "x", "object": "chat.completion", "created": 0, "model": "tiny",
+            "choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}]}
+
+
+@pytest.mark.parametrize("odd, said", [
+    ({**chat(content="x"), "choices": []}, "cannot be read"), ({**chat(content="x"), "choices": None}, "cannot be read"),
+    ({"error": {"message": "overloaded"}}, "overloaded"), (b"<html>Welcome</html>", "cannot be read"),
+    (chat(content=None), "The answer does not begin"), (chat(content=5), "cannot be read"),
+    (chat(content="", finish_reason="length"), "The answer does not begin"),
+    (chat(content="", finish_reason="content_filter"), "The answer does not begin"),
+])
+def test_an_answer_that_is_none_is_asked_for_again_and_then_rejects_it(paths, build, serve, odd, said, capsys):
+    endpoint = serve(lambda messages: TASK_ANSWER if "clean mug" in messages[0]["content"] else odd)
+    arguments = (*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--max_attempts", 3)
+    assert build(*arguments) == 1
+    (reject,) = map(json.loads, Path(f"{paths[1]}.rejects.jsonl").read_text().splitlines())
+    assert reject["record"] == 1 and reject["reason"].startswith("3 malformed answers; the last one: ")
+    assert said in reject["reason"] and len(endpoint.requests) == 1 + 3
+    assert "asked again because malformed: 2 of" in capsys.readouterr().out
+    endpoint.answer = lambda messages: chat(content=[{"type": "text", "text": TASK_ANSWER}])
+    assert build(*arguments) == 0 and len(read_json(paths[1])) == 2
+
+
+@pytest.mark.parametrize("key, api_base, said", [
+    ("", None, None), ("sk-1\n", None, None),
+    ("sk 1", None, "OPENAI_API_KEY holds a blank"), ("sk\n1", None, "OPENAI_API_KEY holds a blank"),
+    ("", "", '--api_base is "", expected an address such as http://localhost:8000/v1'), ("", "localhost:8000/v1", "--api_base is \"localhost:8000/v1\""),
+])
+def test_keys_and_addresses_are_checked_first(paths, build, serve, capsys, monkeypatch, key, api_base, said):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    endpoint = serve(lambda messages: TASK_ANSWER)
+    address = endpoint.address if api_base is None else api_base
+    code = build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", address)
+    assert code == (0 if said is None else 2) and (said or "") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag, value", [("--timeout", -1), ("--timeout", 0), ("--timeout", "nan"),
+                                         ("--temperature", "nan"), ("--temperature", -0.5), ("--temperature", "inf")])
+def test_numbers_out_of_range_are_told_by_their_flag(paths, build, serve, capsys, flag, value):
+    endpoint = serve(lambda messages: TASK_ANSWER)
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, flag, value) == 2
+    assert capsys.readouterr().err.startswith(f"error: {flag} is ") and not endpoint.requests
+
+
+def test_an_endpoint_on_this_machine_is_asked_past_any_proxy(paths, build, serve, monkeypatch):
+    monkeypatch.delenv("NO_PROXY"), monkeypatch.delenv("no_proxy")
+    for name, proxy in (("HTTP_PROXY", "http://127.0.0.1:9"), ("ALL_PROXY", "socks5://127.0.0.1:9")):
+        monkeypatch.setenv(name, proxy)
+    endpoint = serve(lambda messages: TASK_ANSWER)
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address) == 0
+
+
+def test_a_proxy_that_hides_the_endpoint_is_named(paths, build, monkeypatch, capsys):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert build(*paths, "task_knowledge", "alfworld", "tiny", "--api_base", "http://10.1.2.3:8000/v1") == 2
+    assert "the proxy http://127.0.0.1:9 does not let it through" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("fault", [(401, "key expired"), (404, "no such model"), (422, "no temperature here")])
 def test_a_refused_request_ends_the_run_and_keeps_what_is_finished(paths, build, serve, capsys, fault):
     endpoint = serve(lambda messages: TASK_ANSWER if "clean mug" in messages[0]["content"] else fault)

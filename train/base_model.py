@@ -1,8 +1,8 @@
 """The base model, its tokenizer, and the LoRA adapter that is trained on it."""
 
-import pickle
 import shutil
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -19,11 +19,12 @@ from transformers import (
 from eval_agent.agents.chat_format import run_settings_of
 from eval_agent.errors import InputError, warn
 from eval_agent.files import read_json
+from eval_agent.model_folder import base_of_adapter, is_adapter
 from train.arguments import ModelArguments, SftArguments
 from train.packing import attention_for
 
 _OWN_CODE = {"trust_remote_code": False}  # without it transformers asks on the terminal whether to run a model's code
-_UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, SafetensorError, pickle.UnpicklingError)
+_UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, SafetensorError, UnpicklingError)
 
 
 def load_tokenizer(base: str) -> tuple[PreTrainedTokenizerBase, PretrainedConfig]:
@@ -93,12 +94,10 @@ def merge_adapter(adapter: str, export_dir: str) -> None:
 
     Raises InputError where ``adapter`` is no PEFT folder or its base model is not there.
     """
-    if not (Path(adapter) / "adapter_config.json").is_file():
+    if not is_adapter(adapter):
         raise InputError(f"--adapter_name_or_path {adapter}: no adapter_config.json there")
-    base = read_json(Path(adapter) / "adapter_config.json").get("base_model_name_or_path")
-    if not isinstance(base, str):
-        raise InputError(f'{adapter}/adapter_config.json: field "base_model_name_or_path" is missing, expected its base')
     _check_adapter(adapter)
+    base = base_of_adapter(adapter)
     try:
         model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", **_OWN_CODE)
     except _UNREADABLE as error:

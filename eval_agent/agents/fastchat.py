@@ -10,6 +10,8 @@ from eval_agent.agents import stock_worker
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
 from eval_agent.agents.chat_format import ChatFormat, agree, format_of_conversation, format_of_recipe
 from eval_agent.agents.chat_templates import ChatTemplate, get_template
+from eval_agent.agents.replies import Address, Coded, Conversation, Count, Details, Format, Generated, Models, Scores
+from eval_agent.connection import AnyReply, ConnectionFault, checked_address, parse, send
 from eval_agent.errors import InputError
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5, 600
@@ -17,6 +19,10 @@ _CONNECT_SECONDS, _ANSWER_SECONDS = 5, 600
 
 class _NotNow(ModelError):
     """Worth another try: the worker may come back, or another one may take over."""
+
+
+class _NoRoute(_NotNow):
+    """The worker does not have the route, as a stock one has not all of ours."""
 
 
 class FastChatAgent(LMAgent):
@@ -35,7 +41,7 @@ class FastChatAgent(LMAgent):
     ):
         self.model_name = model_name
         self.seed = seed
-        self.controller = controller_address.rstrip("/")
+        self.controller = checked_address(controller_address, 'field "controller_address" of the model config')
         self._format: ChatFormat | None = format_of_recipe(recipe) if recipe is not None else None
         self._session = requests.Session()
         self._worker: str | None = None
@@ -82,36 +88,39 @@ class FastChatAgent(LMAgent):
         begun = messages[-1]["content"] if messages[-1]["role"] == "assistant" else ""
         if begun and self._stock[self._find_worker()]:
             return stock_worker.continue_reply(self._ask_untruncated, request, begun, request["stop"])
-        return self._ask_untruncated(request)["text"]
+        return self._ask_untruncated(request).text
 
     def _score(self, messages, candidates):
         prompt = self.template.render(messages)
         if self._stock[self._find_worker()]:
             return stock_worker.score(self._ask_untruncated, prompt, candidates)
-        reply = self._ask("/worker_score_candidates", {"prompt": prompt, "candidates": candidates})
-        return [CandidateScore(**score) for score in reply["scores"]]
+        scores = self._ask("/worker_score_candidates", {"prompt": prompt, "candidates": candidates}, Scores).scores
+        if len(scores) != len(candidates):
+            raise ModelError(f"{self.model_name}: {len(scores)} scores for {len(candidates)} candidates")
+        return [CandidateScore(score.first_token, score.first_token_logprob, score.logprob) for score in scores]
 
     def _meet_worker(self) -> None:
         """Ask a worker that is new to us for its chat format; a stock one has no route for that."""
         worker = self._find_worker()
         if worker in self._stock:
             return
-        response = self._post_to_worker("/worker_chat_format", {"model": self.model_name})
-        is_stock = response.status_code == 404
-        if is_stock:
-            served = format_of_conversation(self._ask("/worker_get_conv_template", {})["conv"]["name"])
+        try:
+            response = self._post_to_worker("/worker_chat_format", {"model": self.model_name})
+        except _NoRoute:
+            served = format_of_conversation(self._ask("/worker_get_conv_template", {}, Conversation).conv.name)
+            is_stock = True
         else:
-            reply = self._read(worker, response)
-            served = ChatFormat(reply["template"], reply["source"])
+            told = self._read(worker, response, Format)
+            served, is_stock = ChatFormat(told.template, told.source), False
         self._format = agree(f"{self.model_name} at {worker}", served, self._format)
         self._stock[worker] = is_stock
 
-    def _ask_untruncated(self, request: dict) -> dict:
+    def _ask_untruncated(self, request: dict) -> Generated:
         """/worker_generate; ContextOverflow where a stock worker has silently cut the prompt's beginning."""
-        reply = self._ask("/worker_generate", request)
-        read = reply["usage"]["prompt_tokens"]
+        reply = self._ask("/worker_generate", request, Generated)
+        read = reply.usage.prompt_tokens
         if read + request["max_new_tokens"] + 1 >= self._context_length():
-            n_tokens = self._ask("/count_token", {"prompt": request["prompt"]})["count"]
+            n_tokens = self._ask("/count_token", {"prompt": request["prompt"]}, Count).count
             if n_tokens > read:
                 raise ContextOverflow(
                     f"{self.model_name} at {self._worker}: the prompt's {n_tokens} tokens and "
@@ -121,37 +130,42 @@ class FastChatAgent(LMAgent):
 
     def _context_length(self) -> int:
         if self._worker not in self._context_lengths:
-            self._context_lengths[self._worker] = self._ask("/model_details", {})["context_length"]
+            self._context_lengths[self._worker] = self._ask("/model_details", {}, Details).context_length
         return self._context_lengths[self._worker]
 
-    def _ask(self, route: str, request: dict) -> dict:
+    def _ask(self, route: str, request: dict, reply: type[AnyReply]) -> AnyReply:
         """POST to the worker. One that does not answer is given up: the next try asks the controller anew."""
         worker = self._find_worker()
-        return self._read(worker, self._post_to_worker(route, {"model": self.model_name, **request}))
-
-    def _read(self, worker: str, response: requests.Response) -> dict:
         try:
-            response.raise_for_status()
-            reply = response.json()
-        except requests.RequestException as error:
+            response = self._post_to_worker(route, {"model": self.model_name, **request})
+        except _NoRoute:
             self._give_up_worker(unreachable=False)
-            raise _NotNow(f"{self.model_name}: worker {worker} failed ({error})") from error
-        self._raise_for_code(worker, reply)
-        return reply
+            raise
+        return self._read(worker, response, reply)
+
+    def _read(self, worker: str, response: requests.Response, reply: type[AnyReply]) -> AnyReply:
+        try:
+            self._raise_for_code(worker, parse(response, Coded))
+            return parse(response, reply)
+        except ConnectionFault as fault:
+            self._give_up_worker(unreachable=False)
+            raise _NotNow(f"{self.model_name}: worker {fault}") from fault
 
     def _post_to_worker(self, route, request):
         worker = self._find_worker()
         try:
             return self._post(worker + route, request)
-        except requests.RequestException as error:
-            self._give_up_worker(unreachable=isinstance(error, requests.ConnectionError))
-            raise _NotNow(f"{self.model_name}: worker {worker} does not answer ({error})") from error
+        except ConnectionFault as fault:
+            if fault.status == 404:
+                raise _NoRoute(f"{self.model_name}: worker {fault}") from fault
+            self._give_up_worker(fault.unreachable)
+            raise _NotNow(f"{self.model_name}: worker {fault}") from fault
 
-    def _raise_for_code(self, worker, reply):
-        code = reply.get("error_code", 0)
+    def _raise_for_code(self, worker: str, reply: Coded) -> None:
+        code = reply.error_code
         if code == 0:
             return
-        message = f"{self.model_name}: worker {worker}: {reply.get('text')} (error code {int(code)})"
+        message = f"{self.model_name}: worker {worker}: {reply.text} (error code {code})"
         if code == ErrorCode.CONTEXT_OVERFLOW:
             raise ContextOverflow(message)
         if code in (ErrorCode.INVALID_MODEL, ErrorCode.CUDA_OUT_OF_MEMORY):
@@ -161,14 +175,14 @@ class FastChatAgent(LMAgent):
 
     def _find_worker(self) -> str:
         if self._worker is None:
-            address = self._ask_controller("/get_worker_address", {"model": self.model_name})["address"]
+            address = self._ask_controller("/get_worker_address", {"model": self.model_name}, Address).address
             if not address:
                 self._raise_no_worker()
             self._worker = self._last_worker = address.rstrip("/")
         return self._worker
 
     def _raise_no_worker(self):
-        names = sorted(self._ask_controller("/list_models", {})["models"])
+        names = sorted(self._ask_controller("/list_models", {}, Models).models)
         served = ", ".join(names) or "no model at all"
         message = f'no worker serves model "{self.model_name}": {self.controller} knows {served}'
         if self._last_worker is None:
@@ -181,16 +195,15 @@ class FastChatAgent(LMAgent):
         if unreachable:
             self._ask_controller("/refresh_all_workers", {})
 
-    def _ask_controller(self, route: str, request: dict) -> dict:
+    def _ask_controller(self, route: str, request: dict, reply: type[AnyReply] | None = None) -> AnyReply | None:
         try:
             response = self._post(self.controller + route, request)
-            response.raise_for_status()
-            return response.json()
-        except requests.RequestException as error:
+            return None if reply is None else parse(response, reply)
+        except ConnectionFault as fault:
             if self._last_worker is not None:
-                raise _NotNow(f"controller {self.controller} does not answer ({error})") from error
-            start = "start it with `python -m fastchat.serve.controller`"
-            raise InputError(f"no FastChat controller at {self.controller}: {start} ({error})") from None
+                raise _NotNow(f"controller {fault}") from fault
+            start = "; start it with `python -m fastchat.serve.controller`" if fault.refused else ""
+            raise InputError(f"no FastChat controller at {self.controller}: {fault}{start}") from None
 
     def _post(self, url, request):
-        return self._session.post(url, json=request, timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS))
+        return send(url, request, (_CONNECT_SECONDS, _ANSWER_SECONDS), self._session)

@@ -7,7 +7,6 @@ when ALFWorld's own expert wins it in few enough steps. The same seed gives the 
 games that are there already are not made again.
 """
 
-import argparse
 import json
 import random
 import shutil
@@ -19,6 +18,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from eval_agent.command_line import Parser
+from eval_agent.config import positive
 from eval_agent.demo.layout import Goal, goals_in, place_things
 from eval_agent.demo.problem import game_data, traj_data
 from eval_agent.demo.rooms import TRAIN_ROOMS, UNSEEN_ROOMS, Room
@@ -123,13 +124,11 @@ def make_games(slots: list[Slot], output_dir: Path, num_workers: int) -> Counter
 
 @exit_on_input_error
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = Parser(__doc__)
     add = parser.add_argument
-    add("--output_dir", type=Path, default=Path("data/demo_games"), help="where the splits go")
-    add("--seed", type=int, default=0, help="another seed gives other games in the same rooms")
-    add("--num_workers", type=int, default=2, help="games made at once")
+    add("--output_dir", type=Path, default=Path("data/demo_games"), help="where the splits go (%(default)s)")
+    add("--seed", type=int, default=0, help="another seed gives other games in the same rooms (%(default)s)")
+    add("--num_workers", type=positive, default=2, help="games made at once (%(default)s)")
     arguments = parser.parse_args()
     made = make_games(plan(arguments.seed), arguments.output_dir, arguments.num_workers)
     for split, per_type in GAMES_PER_TYPE.items():

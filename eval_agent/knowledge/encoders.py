@@ -15,8 +15,11 @@ import numpy as np
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 from tqdm import tqdm
 
+from eval_agent.agents.replies import Address, Coded, Embeddings, Models
+from eval_agent.connection import ConnectionFault, ask, checked_address, parse, send
 from eval_agent.errors import InputError, sentence
 from eval_agent.files import read_json
+from eval_agent.model_folder import ADAPTER_CONFIG, base_of_adapter, is_adapter
 
 DEFAULT_CONTROLLER = "http://localhost:21001"
 _EMBEDDING_KEYS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
@@ -123,12 +126,18 @@ class WkmHidden:
         reraise=True,
     )
     def _embed(self, text: str) -> list[float]:
-        answer = _post(f"{self._worker}/worker_get_embeddings", {"model": self._model, "input": [text]})
-        if "embedding" not in answer:
-            raise InputError(
-                f"{self._worker}: no embedding for model {self._model}: {answer.get('text', answer)}"
-            )
-        return answer["embedding"][0]
+        body = {"model": self._model, "input": [text]}
+        try:
+            response = send(f"{self._worker}/worker_get_embeddings", body, _REQUEST_SECONDS)
+            told = parse(response, Coded)
+            if told.error_code:
+                raise InputError(f"{self._worker}: no embedding for model {self._model}: {told.text}")
+            vectors = parse(response, Embeddings).embedding
+        except ConnectionFault as fault:
+            raise InputError(f"{fault}; are the controller and the worker running?") from None
+        if len(vectors) != 1:
+            raise InputError(f"{self._worker}: {len(vectors)} embeddings for one text")
+        return vectors[0]
 
 
 class SentenceEncoder:
@@ -153,37 +162,25 @@ class SentenceEncoder:
 
 
 def _worker_address(controller_address: str, model: str) -> str:
-    address = _post(f"{controller_address}/get_worker_address", {"model": model})["address"]
+    controller = checked_address(controller_address, "--controller_address")
+    try:
+        address = ask(f"{controller}/get_worker_address", {"model": model}, Address, _REQUEST_SECONDS).address
+        served = [] if address else ask(f"{controller}/list_models", {}, Models).models
+    except ConnectionFault as fault:
+        raise InputError(f"{fault}; are the controller and the worker running?") from None
     if not address:
-        served = _post(f"{controller_address}/list_models", {})["models"]
         raise InputError(
             f'no worker serves "{model}" at {controller_address}; served: {", ".join(served) or "none"}'
         )
-    return address
-
-
-def _post(url: str, body: dict) -> dict:
-    import requests
-
-    try:
-        answer = requests.post(url, json=body, timeout=_REQUEST_SECONDS)
-        answer.raise_for_status()
-        return answer.json()
-    except requests.RequestException as error:
-        raise InputError(
-            f"{url}: {type(error).__name__}; are the controller and the worker running?"
-        ) from None
+    return address.rstrip("/")
 
 
 def _base_of(model: str) -> str:
     """The base that a LoRA adapter's adapter_config.json names; ``model`` itself where it is no adapter."""
-    config = _model_file(model, "adapter_config.json")
-    if config is None:
-        return model
-    base = read_json(config).get("base_model_name_or_path")
-    if not isinstance(base, str):
-        raise InputError(f'{config}: field "base_model_name_or_path" is missing, expected the base of this adapter')
-    return base
+    if is_adapter(model):
+        return base_of_adapter(model)
+    config = None if Path(model).is_dir() else _model_file(model, ADAPTER_CONFIG)
+    return base_of_adapter(Path(config).parent) if config else model
 
 
 def _model_file(model: str, name: str) -> str | None:

@@ -1,6 +1,5 @@
 """Knowledge from a language model behind an OpenAI-compatible endpoint (FastChat's, vLLM's), by LangChain."""
 
-import os
 import re
 import threading
 from pathlib import Path
@@ -8,12 +7,13 @@ from pathlib import Path
 import tenacity
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_openai import ChatOpenAI
-from openai import APIConnectionError, NotFoundError, OpenAIError
+from openai import DefaultAsyncHttpxClient, NotFoundError, OpenAIError
 
-from eval_agent.agents.openai import full_context, may_pass, reason
+from eval_agent.agents.openai import UNREADABLE, connect, full_context, may_pass, reason
 from eval_agent.errors import InputError
 from eval_agent.knowledge.synthesis import NoKnowledge
-from eval_agent.trajectories.format import ACTION, OBSERVATION, Step, one_line
+from eval_agent.trajectories.format import OBSERVATION, Step, one_line
+from eval_agent.trajectories.reply import ACTION
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompt" / "synthesis"
 OPENINGS = {"task_knowledge": "Task Knowledge: When", "state_knowledge": "State Knowledge:"}
@@ -41,6 +41,10 @@ class _TooLong(Exception):
         self.share = share
 
 
+class _Unreadable(Exception):
+    """Status 200, but no answer in it."""
+
+
 class LLMSynthesizer:
     """Asks for the knowledge of one benchmark; the same methods as :mod:`eval_agent.rules.alfworld` has functions.
 
@@ -51,7 +55,11 @@ class LLMSynthesizer:
         self, task: str, model_name: str, api_base: str, temperature: float | None,
         max_attempts: int, timeout: float,
     ):
-        """Raises InputError at once where nothing answers at ``api_base`` or it has no such model."""
+        """Raises InputError for numbers out of range, and at once where nothing answers at ``api_base`` or it has no such model."""
+        if not 0 < timeout < float("inf"):
+            raise InputError(f"--timeout is {timeout}, expected seconds, more than 0")
+        if temperature is not None and not 0 <= temperature < float("inf"):
+            raise InputError(f"--temperature is {temperature}, expected 0 or more")
         self.malformed = 0
         self._max_attempts = max_attempts
         self._lock = threading.Lock()
@@ -99,26 +107,36 @@ class LLMSynthesizer:
                 with self._lock:
                     self._longest[gen] = min(self._longest.get(gen, len(prompt)), int(len(prompt) * fault.share))
                 continue
+            except _Unreadable as fault:
+                attempts += 1
+                self._count_malformed(attempts, str(fault))
+                continue
             attempts += 1
             try:
                 return clean(gen, answer.text, answer.response_metadata.get("finish_reason") == "length")
             except NoKnowledge as fault:
-                if attempts == self._max_attempts:
-                    raise NoKnowledge(f"{attempts} malformed answers; the last one: {fault}") from None
-                with self._lock:
-                    self.malformed += 1
+                self._count_malformed(attempts, str(fault))
                 hint = f'{fault} Answer again with one short line that begins with "{OPENINGS[gen]}".'
                 correction = [AIMessage(answer.text or "(empty)"), HumanMessage(hint)]
 
+    def _count_malformed(self, attempts: int, fault: str) -> None:
+        """One more answer to ask for again. Raises NoKnowledge where there were enough of them."""
+        if attempts == self._max_attempts:
+            raise NoKnowledge(f"{attempts} malformed answers; the last one: {fault}") from None
+        with self._lock:
+            self.malformed += 1
+
     def _client(self, gen: str, timeout: float) -> ChatOpenAI:
+        settings = connect(self._api_base, "--api_base")
         return ChatOpenAI(
+            **settings,
+            http_async_client=DefaultAsyncHttpxClient(trust_env=False),  # unused; made by the library, it reads proxies
+            openai_proxy=None,
+            http_socket_options=(),  # else it warns that the environment's proxy is passed over, which it is not
             model=self._model_name,
-            base_url=self._api_base,
-            api_key=os.environ.get("OPENAI_API_KEY", "EMPTY"),
             temperature=self._temperatures[gen],
             # the client's own max_tokens travels as max_completion_tokens, which FastChat does not read
             extra_body={"max_tokens": MAX_TOKENS[gen]},
-            max_retries=0,  # the client would wait for a refused connection too
             timeout=timeout,
         )
 
@@ -131,13 +149,15 @@ class LLMSynthesizer:
             answer = retry(self._models[gen].invoke, messages)
         except OpenAIError as error:
             if may_pass(error):
-                raise NoKnowledge(f"failed {_TRIES} times, the last time: {reason(error)}") from None
+                raise NoKnowledge(f"failed {_TRIES} times, the last time: {reason(error, self._api_base)}") from None
             if full_context(error):
                 raise _too_long(*full_context(error), gen) from None
             raise InputError(
-                f"{self._api_base}: {reason(error)}; what is finished is "
+                f"{self._api_base}: {reason(error, self._api_base)}; what is finished is "
                 "kept: mend the endpoint and run the same command again"
             ) from None
+        except UNREADABLE as error:
+            raise _Unreadable(f"The endpoint's answer cannot be read ({one_line(str(error))[:200]}).") from None
         used = answer.usage_metadata or {}
         if (
             answer.response_metadata.get("finish_reason") == "length"
@@ -150,15 +170,21 @@ class LLMSynthesizer:
         client = self._models["task_knowledge"].root_client
         try:
             served = [model.id for model in client.models.list()]
-        except APIConnectionError:
-            raise InputError(
-                f"{self._api_base}: nothing answers there; start the endpoint (python -m "
-                "fastchat.serve.openai_api_server), give another --api_base, or use --model_name rules"
-            ) from None
         except NotFoundError:
             return  # an endpoint without a list of models
         except OpenAIError as error:
-            raise InputError(f"{self._api_base}: cannot list its models: {error}") from None
+            fault = reason(error, self._api_base)
+            start = (
+                ": nothing answers there; start the endpoint (python -m fastchat.serve.openai_api_server), give "
+                "another --api_base, or use --model_name rules"
+            )
+            refused = fault.startswith("Connection refused")
+            raise InputError(f"{self._api_base}{start if refused else f' cannot list its models: {fault}'}") from None
+        except UNREADABLE as error:
+            raise InputError(
+                f"{self._api_base}: no OpenAI-compatible endpoint (its address ends in /v1 as a rule): the list of "
+                f"models cannot be read ({one_line(str(error))[:200]})"
+            ) from None
         if self._model_name not in served:
             raise InputError(
                 f'{self._api_base} serves no model "{self._model_name}"; --model_name can be one of: '

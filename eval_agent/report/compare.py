@@ -4,11 +4,11 @@
         --run "WKM=outputs/agent_model/alfworld_eval" --output_dir outputs --published Mistral-7B
 """
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 
+from eval_agent.command_line import Parser
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.report.episodes import read_run
 from eval_agent.report.experiment import SPLITS, TASKS, TITLES, Experiment, Row, column_title, published_rows
@@ -62,8 +62,7 @@ def parse_runs(specifications: list[str]) -> dict[str, Path]:
 
 @exit_on_input_error
 def main() -> None:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = Parser(__doc__)
     parser.add_argument("--run", action="append", required=True, metavar="LABEL=FOLDER",
                         help="a run's folder, with the subfolders dev and test; give once for each row, the one that "
                              "the others are compared with first")

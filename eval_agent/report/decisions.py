@@ -7,10 +7,10 @@ verb is not the agent's own most probable one. Other values of gamma are redrawn
 (Eq. 13): they hold for the states that this run came into, not for those that such a run would reach.
 """
 
-import argparse
 from collections import Counter
 from pathlib import Path
 
+from eval_agent.command_line import Parser
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.knowledge.planner import blend, choose
 from eval_agent.report.table import grid
@@ -91,8 +91,7 @@ def _won(episodes: list[dict]) -> int:
 
 @exit_on_input_error
 def main() -> None:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = Parser(__doc__)
     parser.add_argument("folder", type=Path, help="a split's folder of episode files")
     folder = parser.parse_args().folder
     episodes = [episode for episode in read_episodes(folder) if episode["meta"]["finished"]]

@@ -6,12 +6,11 @@ Reckons with the counts of configs/estimate.json, the epochs of the recipe and t
 ("paper.rates"), which says where they come from. Starts nothing.
 """
 
-import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval_agent.config import Rates
+from eval_agent.command_line import Parser
+from eval_agent.config import Rates, positive_variable
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_json
 from eval_agent.report.experiment import Experiment, names
@@ -75,7 +74,7 @@ def _training(model: PaperModel, task: str, counts: dict, epochs: float) -> list
 
 
 def _train_games(of_task: dict) -> int:
-    return int(os.environ.get("TRAIN_LIMIT") or of_task["train_games"])
+    return positive_variable("TRAIN_LIMIT", of_task["train_games"])
 
 
 def _evaluation(task: str, runs: dict[Run, Plan], counts: dict, rates: Rates) -> Stage:
@@ -104,8 +103,7 @@ def to_text(found: list[Stage], rates: Rates) -> str:
 
 @exit_on_input_error
 def main() -> None:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = Parser(__doc__)
     parser.add_argument("model", help="a name in configs/model")
     model = PaperModel.load(parser.parse_args().model)
     print(to_text(stages(model), model.settings.rates))

@@ -4,17 +4,16 @@
     bash scripts/table1.sh tiny --episodes data/results/tiny/episodes.csv.xz
 """
 
-import argparse
 from pathlib import Path
 
+from eval_agent.command_line import Parser
 from eval_agent.errors import exit_on_input_error
 from eval_agent.report.episodes import RUN, read_out, write_csv
 
 
 @exit_on_input_error
 def main() -> None:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = Parser(__doc__)
     parser.add_argument("out", type=Path, metavar="OUT", help="a model's results, such as outputs/tiny")
     parser.add_argument("--output", type=Path, required=True, help="where the CSV goes (.csv.xz)")
     args = parser.parse_args()

@@ -11,10 +11,11 @@ between, the encoder of a state base of its own ("-" for none), and each argumen
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
+from eval_agent.command_line import Parser
+from eval_agent.config import positive_variable
 from eval_agent.errors import exit_on_input_error
 from eval_agent.report.episodes import csv_reader, read_run
 from eval_agent.report.experiment import Experiment, names
@@ -28,10 +29,7 @@ OUTPUT = Path("outputs/paper")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m eval_agent.report.paper", description=__doc__, formatter_class=raw
-    )
+    parser = Parser(__doc__, prog="python -m eval_agent.report.paper")
     parser.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(names()))
     parser.add_argument("model", metavar="MODEL", nargs="?", default="tiny", help="a name in configs/model (tiny)")
     parser.add_argument("--dry_run", action="store_true", help="only print the runs and which of them exist")
@@ -57,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def make_plan(args: argparse.Namespace) -> Plan:
     read = csv_reader(args.episodes) if args.episodes else read_run
-    workers = int(os.environ.get("NUM_WORKERS", "4"))
+    workers = positive_variable("NUM_WORKERS", 4)
     return Plan(Experiment.load(args.experiment), PaperModel.load(args.model), read, workers)
 
 

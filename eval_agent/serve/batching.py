@@ -178,13 +178,18 @@ class Batcher:
 
     def _work(self) -> None:
         while True:
-            calls = self._collect()
-            try:
-                self._run(calls)
-            except Exception as error:  # noqa: BLE001  the requests' threads report it
-                for call in calls:
-                    if not call.answer.done():
-                        call.answer.set_exception(error)
+            self._answer(self._collect())
+
+    def _answer(self, calls: list[Call]) -> None:
+        try:
+            self._run(calls)
+        except Exception as error:  # noqa: BLE001  the requests' threads report it
+            if len(calls) == 1:
+                return calls[0].answer.set_exception(error)
+            for call in calls:  # by itself each: the others shall not fail with the one that cannot be read
+                if not call.answer.done():
+                    call.prefix.restore()
+                    self._answer([call])
 
     def _collect(self) -> list[Call]:
         calls = [self._waiting.get()]

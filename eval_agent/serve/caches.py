@@ -85,6 +85,13 @@ class Prefix:
             for layer in self.cache.layers:  # Cache.crop counts from the other end in transformers 5
                 layer.show(length)
 
+    def restore(self) -> None:
+        """Forget states of tokens that are not in ``ids``: a pass over them failed halfway."""
+        if not self.ids:
+            self.cache = new_cache()
+        for layer in self.cache.layers:
+            layer.show(len(self.ids))
+
     def copy(self, length: int) -> "Prefix":
         """The first ``length`` tokens, in memory of their own."""
         twin = Prefix(self.adapter, self.ids[:length])

@@ -21,6 +21,8 @@ def embed(engine: Engine, params: dict, truncate: bool) -> dict:
     ids = [engine.tokenizer(text).input_ids for text in texts]
     if not ids or not all(ids):
         raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, "input must be texts, none of them empty")
+    for text in ids:
+        engine.check_known(text)
     limit = engine.context_length
     longest = limit if truncate else max(map(len, ids))
     with torch.inference_mode():

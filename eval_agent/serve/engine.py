@@ -48,6 +48,7 @@ class Engine:
         self.adapters = adapters
         self.context_length = context_length
         self.device = next(self.lm.parameters()).device
+        self._n_tokens = self.lm.config.get_text_config().vocab_size
         self._n_parameters = self.lm.num_parameters()
         self._n_threads = torch.get_num_threads()
         if self.device.type == "cpu":
@@ -78,8 +79,15 @@ class Engine:
         ids = self.tokenizer(prompt).input_ids
         if not ids:
             raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, "the prompt is empty")
+        self.check_known(ids)
         self.check_fits(len(ids) + 1, "the prompt and one new token")
         return ids
+
+    def check_known(self, ids: list[int]) -> None:
+        """RequestError for a token that the model has no row for: on a GPU it would end the worker."""
+        if max(ids) >= self._n_tokens:
+            text = f"token {max(ids)} is not among the model's {self._n_tokens} tokens"
+            raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, text)
 
     def check_fits(self, n_tokens: int, what: str) -> None:
         """RequestError (CONTEXT_OVERFLOW) where ``n_tokens`` exceed the context; nothing is ever cut off."""
@@ -172,11 +180,10 @@ class Engine:
         if adapter == self._selected:
             return
         for module in self._switches:
-            if adapter is None:
-                module.enable_adapters(False)
-            else:
-                if self._selected is None:
-                    module.enable_adapters(True)
+            # a layer that only other adapters have (modules_to_save) is the base's under this one
+            has = adapter in module._get_available_adapters()
+            module.enable_adapters(has)
+            if has:
                 module.set_adapter(adapter)
         self._selected = adapter
 

@@ -13,6 +13,9 @@ from fastchat.constants import ErrorCode
 from eval_agent.serve.caches import common_prefix
 from eval_agent.serve.engine import Engine, RequestError
 
+# of one request; a tree's mask grows with the square of its tokens
+_MOST_CANDIDATES, _MOST_TREE_TOKENS = 1000, 8192
+
 
 @dataclass
 class _Branch:
@@ -34,10 +37,17 @@ def score_candidates(engine: Engine, model: str | None, prompt: str, candidates:
     if not candidates or not all(isinstance(c, str) and c for c in candidates):
         text = f"candidates must be non-empty strings, at least one: {candidates!r}"
         raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, text)
+    if len(candidates) > _MOST_CANDIDATES:
+        text = f"{len(candidates)} candidates, at most {_MOST_CANDIDATES} at once"
+        raise RequestError(ErrorCode.PARAM_OUT_OF_RANGE, text)
     branches = []
     for candidate, ids in zip(candidates, tokenise_after(engine.tokenizer, prompt, prompt_ids, candidates)):
         engine.check_fits(len(ids), f'the prompt and candidate "{candidate}"')
+        engine.check_known(ids)
         branches.append(_branch(prompt_ids, ids))
+    if sum(len(branch.tokens) for branch in branches) > _MOST_TREE_TOKENS:
+        text = f"the candidates have more than {_MOST_TREE_TOKENS} tokens together"
+        raise RequestError(ErrorCode.PARAM_OUT_OF_RANGE, text)
 
     stem = prompt_ids[: max(branch.boundary for branch in branches)]
     # the rows that score first tokens must be computed now

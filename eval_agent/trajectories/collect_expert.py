@@ -22,16 +22,15 @@ from eval_agent.files import Journal, cache_key, check_output, read_records, wri
 from eval_agent.rules import BENCHMARKS
 from eval_agent.tasks import Task, choose_evenly, load_tasks
 from eval_agent.trajectories.format import (
-    ACTION,
     OBSERVATION,
     RECORD_FIELDS,
     TURN_FIELDS,
     Step,
-    action_of,
     record_key,
     steps_of,
     warn_of_unused,
 )
+from eval_agent.trajectories.reply import ACTION, action_of
 
 CONFIGS = Path("configs/task")
 _TRIES = 3  # of a replay: in ScienceWorld some things happen by chance

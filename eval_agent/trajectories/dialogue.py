@@ -6,17 +6,16 @@ from pathlib import Path
 from eval_agent.config import read_instruction
 from eval_agent.errors import InputError
 from eval_agent.trajectories.format import (
-    ACTION,
     IDENTITIES,
     OBSERVATION,
     Step,
     acknowledgement,
-    action_of,
     action_verb,
     checked_steps,
     learnt,
     turn_index,
 )
+from eval_agent.trajectories.reply import ACTION, action_of
 
 INSTRUCTIONS = Path(__file__).resolve().parents[1] / "prompt" / "instructions"
 

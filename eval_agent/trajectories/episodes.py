@@ -42,6 +42,7 @@ class Meta(BaseModel):
     terminate_reason: str | None = Field(None, description="success, max_steps, context_overflow, error ...")
     error: str | None = Field(None, description="of a technical failure")
     invalid_actions: int = Field(description="actions that the environment refused")
+    repaired_replies: int | None = Field(None, description="replies in another form; not counted in older results")
 
 
 class _Episode(BaseModel):
@@ -97,16 +98,24 @@ def clear_run(folder: Path, settings: dict, task_ids: list[str]) -> None:
 def summarize(episodes: list[dict]) -> dict:
     """Mean of every measure over the finished ``episodes``, their number ``games``, and ``failures``.
 
-    Shares are fractions of 1; a measure is None where no episode finished. ``failures`` names each episode
-    that a technical fault ended.
+    Shares are fractions of 1; a measure is None where no episode finished. ``repaired_replies`` is the share of
+    the agent's replies, one a step, that were not in the form asked for; None for older results, which do not
+    tell. ``failures`` names each episode that a technical fault ended.
     """
     metas = [episode["meta"] for episode in episodes]
     finished = [meta for meta in metas if meta["finished"]]
     return {
         "games": len(finished),
         **{name: fmean(map(value_of, finished)) if finished else None for name, value_of in MEASURES.items()},
+        "repaired_replies": _repaired_share(finished),
         "failures": [{"task_id": m["task_id"], "error": m.get("error")} for m in metas if not m["finished"]],
     }
+
+
+def _repaired_share(metas: list[dict]) -> float | None:
+    told = [meta for meta in metas if meta.get("repaired_replies") is not None]
+    steps = sum(meta["steps"] for meta in told)
+    return sum(meta["repaired_replies"] for meta in told) / steps if steps else None
 
 
 def summarize_by_type(episodes: list[dict]) -> dict[str, dict]:

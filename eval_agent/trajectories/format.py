@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from eval_agent.errors import InputError, warn
+from eval_agent.trajectories.reply import action_of
 
 OBSERVATION = "Observation: "
-ACTION = "Action:"
 IDENTITIES = ("id", "game_file", "item_id")  # what names a trajectory's task; item_id is AgentGym's
 # the fields of the formats: what a step of the data's way may leave aside without a word, as it is there for another one
 RECORD_FIELDS = {"chosen", "rejected", "task_knowledge", "task_knowledege", "conversations", "reward", *IDENTITIES}
@@ -23,8 +23,6 @@ TURN_FIELDS = {"from", "value", "loss", "state_knowledge"}
 _ONLY_OK = re.compile(r"^\W*ok(ay)?\W*$", re.IGNORECASE)
 _NAMES_THE_TASK = re.compile(r"\byour task is\b|^(task|instruction)\b", re.IGNORECASE | re.MULTILINE)
 _WELCOME = re.compile(r"^-= .* =-\s*")
-_PUNCTUATION = ".!?,;:"
-_QUOTES = ('""', "''", "“”", "‘’")
 
 
 @dataclass(frozen=True)
@@ -36,36 +34,6 @@ class Step:
     action: str
     state_knowledge: str | None  # of the human turn, None where it has none
     learnt: bool = True  # False where the gpt turn says "loss": false
-
-
-def action_of(reply: str, lower_case: bool = False) -> str | None:
-    """The action in a model's reply: the first line after "Action:", as the release takes it; None where there is none.
-
-    Punctuation at its end goes, and so do quotes, backticks and asterisks around it; ``lower_case`` is the task's
-    rule (ALFWorld's)::
-
-        "Thought: I go there.\nAction: Go to shelf 1."  ->  "Go to shelf 1", lower-cased "go to shelf 1"
-        "Action: `search[red mug]`"                     ->  "search[red mug]"
-    """
-    _, found, rest = reply.partition(ACTION)
-    if not found or not rest.strip():
-        return None
-    action = _bare(rest.strip().splitlines()[0])
-    return (action.lower() if lower_case else action) or None
-
-
-def _bare(text: str) -> str:
-    """``text`` without what models put around an action, however it is nested: **"look".**"""
-    bare = text.strip().rstrip(_PUNCTUATION).strip("`*")
-    if len(bare) > 1 and bare[0] + bare[-1] in _QUOTES:
-        bare = bare[1:-1]
-    return bare if bare == text else _bare(bare)
-
-
-def first_action_only(reply: str) -> str:
-    """``reply`` up to the end of its first action line: what follows was not asked for."""
-    before, found, after = reply.strip().partition(ACTION)
-    return before + found + (" " + after.strip().splitlines()[0].strip() if after.strip() else "")
 
 
 def action_verb(action: str) -> str:

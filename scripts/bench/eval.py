@@ -33,7 +33,7 @@ from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.planner import agent_distribution
 from eval_agent.knowledge.state_base import StateBase, build_cache
 from eval_agent.tasks import Task
-from eval_agent.trajectories.format import ACTION
+from eval_agent.trajectories.reply import ACTION
 from scripts.bench.profile_pass import profile_pass
 from train.tiny_base.tokenizer import train_tokenizer
 

@@ -43,8 +43,9 @@ class Server:
             try:
                 if requests.request(method, self.address + route, json={}, timeout=5).ok:
                     return
-            except requests.ConnectionError:
-                time.sleep(0.1)
+            except requests.RequestException:
+                pass
+            time.sleep(0.1)
         raise RuntimeError(f"no answer from {self.address}:\n{self.log.read_text()[-3000:]}")
 
 

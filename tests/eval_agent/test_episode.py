@@ -17,12 +17,11 @@ from eval_agent.episode import (
     WorldModel,
     run_episode,
 )
-from eval_agent.files import write_json
+from eval_agent.files import read_json, write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.state_base import StateBase, build_cache
 from eval_agent.tasks import load_tasks
 from eval_agent.trajectories.dialogue import instruction
-from eval_agent.trajectories.format import first_action_only
 from eval_agent.trajectories.sft import make_conversations
 
 INSTRUCTION = "Finish the task in the household."
@@ -314,14 +313,47 @@ def test_what_was_not_executed_is_no_pre_action(env, task, state_base):
     assert [decision["pre_action"] for decision in result["decisions"]] == ["look", "look"]
 
 
-@pytest.mark.parametrize("reply, kept", [
-    ("Thought: a.\nAction: look\nAction: go to desk 1", "Thought: a.\nAction: look"),
-    ("Thought: a.\nAction:  look \n\nThought: b.", "Thought: a.\nAction: look"),
-    ("  Thought: a.\nb.\nAction:\nlook", "Thought: a.\nb.\nAction: look"),
-    ("Thought: only", "Thought: only"),
+@pytest.mark.parametrize("written", [
+    "<think>I may look.\nAction: look</think>\n{thought}\n{action}",
+    "{thought} My last Action: look did nothing.\n{action}",
+    "{thought}\n**Action:** {command}",
+    "{thought}\naction: {command} Observation: You arrive at bed 7.",
+    "{thought}\nAction: look\nThought: No.\n{action}",
 ])
-def test_only_the_first_action_counts(reply, kept):
-    assert first_action_only(reply) == kept
+def test_a_reply_in_another_form_is_repaired_and_counted(env, task, expert, written):
+    """The dialogue goes on in the form that was asked for: reasoning and what was not the model's to say are gone."""
+    command = expert[0]
+    said = written.format(thought="Thought: a.", action=f"Action: {command}", command=command)
+    meta = play(env, task, Script([said, *thoughts(expert)[1:]]))["meta"]
+    assert (meta["success"], meta["invalid_actions"]) == (True, 0)
+    assert meta["repaired_replies"] == (0 if "My last" in written else 1)
+
+
+def test_half_a_character_in_a_reply_is_replaced_and_counted(env, task, expert, state_base, tmp_path):
+    """It would end a whole evaluation where the file is written."""
+    broken = "Thought: a \ud83d.\nAction: "
+    agent = Script([broken + "look", broken, broken + expert[0]], VERBS)
+    result = play(env, task, agent, world(Script(lambda turn: f"{knows(turn)} \udc00"), state_base, VERBS), max_steps=3)
+    write_json(tmp_path / "episode.json", result)
+    assert read_json(tmp_path / "episode.json") == result
+    assert result["conversations"][3]["value"] == "Thought: a \ufffd.\nAction: look"
+    assert result["meta"]["replaced_characters"] == 3 + 3  # three thoughts; task knowledge and two states
+    assert result["meta"]["finished"]
+
+
+def test_the_planner_reads_the_thought_alone_of_a_reply_in_another_form(env, task, state_base):
+    said = "<think>hm</think>Thought: My last Action: look.\n**Action:** open desk 1\n"
+    agent = Script(["Action: look", said], VERBS)
+    result = play(env, task, agent, world(Script(knows), state_base, VERBS), max_steps=2)
+    assert result["conversations"][5]["value"].startswith("Thought: My last Action: look.\nAction: ")
+    assert result["meta"]["repaired_replies"] == 1
+
+
+def test_reasoning_that_holds_a_stop_string_is_read_to_its_end(env, task, expert):
+    said = "<think>I saw:\nObservation: nothing\nAction: look</think>Thought: a.\nAction: " + expert[0]
+    result = play(env, task, Script([said, *thoughts(expert)[1:]]))
+    assert result["meta"]["success"]
+    assert result["conversations"][3]["value"] == f"Thought: a.\nAction: {expert[0]}"
 
 
 class Fails(Script):

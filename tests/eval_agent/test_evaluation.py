@@ -268,13 +268,17 @@ def test_a_run_whose_episodes_all_fail_stops(run, capsys):
     assert summary["not_played"]
 
 
-def test_a_killed_run_is_continued(run):
+def test_a_killed_run_is_continued_and_a_second_one_beside_it_refused(run, capsys):
     folder = run.folder("eval") / "train"
     command = [sys.executable, "-m", "eval_agent.eto_multi_main_probs", *run.arguments("--split", "train")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not stamps(folder) and time.monotonic() < deadline:
         time.sleep(0.01)
+    os.kill(process.pid, signal.SIGSTOP)
+    with pytest.raises(SystemExit):
+        run("--split", "train")
+    assert f"process {process.pid} on " in capsys.readouterr().err
     os.kill(process.pid, signal.SIGKILL)  # while the second episode is under way
     process.wait()
     before = stamps(folder)

@@ -411,11 +411,13 @@ def test_a_broken_base_model_is_a_sentence(file, content, message, base_model, d
 
 @pytest.mark.parametrize("content, message", [
     ("{bad", "adapter_config.json: malformed JSON"),
-    ("{}", 'field "base_model_name_or_path" is missing'),
+    ("[]", "adapter_config.json: expected an object"),
     ('{"base_model_name_or_path": "x", "peft_type": "LORA"}', "no adapter_model.safetensors there"),
 ])
 def test_a_broken_adapter_is_a_sentence(content, message, tmp_path, monkeypatch, capsys):
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter_config.json").write_text(content)
+    if content == "[]":
+        (tmp_path / "adapter" / "adapter_model.safetensors").touch()
     argv = ["--adapter_name_or_path", str(tmp_path / "adapter"), "--export_dir", str(tmp_path / "merged")]
     assert message in refused(monkeypatch, capsys, argv)

@@ -3,6 +3,7 @@
 The endpoint is vLLM's protocol over a plain transformers model: vLLM itself needs a GPU.
 """
 
+import json
 import threading
 from http.server import ThreadingHTTPServer
 
@@ -13,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from eval_agent.agents import ContextOverflow, ModelError, load_agent
 from eval_agent.agents.fastchat import FastChatAgent
-from eval_agent.agents.openai import OpenAIAgent
+from eval_agent.agents.openai import OpenAIAgent, connect
 from eval_agent.config import ModelConfig, load_model_config
 from eval_agent.errors import InputError
 
@@ -129,6 +130,112 @@ def test_a_chat_endpoint_s_full_context_is_told_from_other_errors(serve):
             agent = OpenAIAgent("tiny", serve(lambda messages, answer=answer: answer).address)
             agent.generate(MESSAGES[:1], temperature=0.0, max_new_tokens=1)
         assert caught.type is error
+
+
+def answer_with(**changes) -> dict:
+    """A chat answer with other fields; ``choice`` and ``message`` change those."""
+    message = {"role": "assistant", "content": "Action: look", **changes.pop("message", {})}
+    choice = {"index": 0, "finish_reason": "stop", "message": message, **changes.pop("choice", {})}
+    return {"id": "x", "object": "chat.completion", "created": 0, "model": "tiny", "choices": [choice], **changes}
+
+
+class Oddities(JsonHandler):
+    """Status 200 and whatever body the test puts here."""
+
+    body: bytes = b""
+    kind = "application/json"
+    asked = 0
+
+    def do_POST(self):
+        self.read()
+        type(self).asked += 1
+        self.send_response(200)
+        self.send_header("Content-Type", self.kind)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+
+@pytest.fixture
+def odd_endpoint(monkeypatch):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Oddities)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    Oddities.asked, Oddities.kind = 0, "application/json"
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("answer, said", [
+    (answer_with(choices=[]), '"choices": List should have at least 1 item'),
+    (answer_with(choices=None), '"choices"'),
+    (answer_with(choices={"a": 1}), '"choices"'),
+    ({"error": {"message": "overloaded", "code": 500}}, "overloaded"),
+    (answer_with(message={"content": None}), '"choices.0.message.content'),
+    (answer_with(message={"content": 5}), '"choices.0.message.content'),
+    (answer_with(choice={"message": "hi"}), '"choices.0.message"'),
+    (answer_with(message={"content": ""}, choice={"finish_reason": "length"}), '"finish_reason" is "length"'),
+    (answer_with(message={"content": ""}, choice={"finish_reason": "content_filter"}), 'is "content_filter"'),
+    ([], '"the whole"'), (None, '"the whole"'),
+])
+def test_an_answer_that_is_none_is_asked_for_again_and_then_a_technical_fault(odd_endpoint, answer, said):
+    Oddities.body = json.dumps(answer).encode()
+    with pytest.raises(ModelError) as fault:
+        OpenAIAgent("tiny", odd_endpoint).generate(MESSAGES[:1], temperature=0.0, max_new_tokens=9)
+    assert said in str(fault.value) and "not the answer expected" in str(fault.value)
+    assert Oddities.asked == 4
+
+
+def test_a_web_page_with_status_200_is_a_technical_fault(odd_endpoint):
+    Oddities.body = b"<html>Welcome</html>"
+    for Oddities.kind in ("text/html", "application/json"):
+        with pytest.raises(ModelError, match="not the answer expected"):
+            OpenAIAgent("tiny", odd_endpoint).generate(MESSAGES[:1], temperature=0.0, max_new_tokens=9)
+    with pytest.raises(ModelError, match="not the answer expected"):
+        OpenAIAgent("base", odd_endpoint, RECIPE).score(MESSAGES, VERBS)
+
+
+def test_an_empty_reply_and_one_in_parts_are_replies(odd_endpoint):
+    for content, text in (("", ""), ([{"type": "text", "text": "Action: "}, {"type": "text", "text": "look"}],
+                                     "Action: look")):
+        Oddities.body = json.dumps(answer_with(message={"content": content})).encode()
+        assert OpenAIAgent("tiny", odd_endpoint).generate(MESSAGES[:1], temperature=0.0, max_new_tokens=9) == text
+
+
+@pytest.mark.parametrize("key, sent", [("", "EMPTY"), (" \n", "EMPTY"), ("sk-1\n", "sk-1"), ("sk-1", "sk-1")])
+def test_a_key_is_sent_without_the_blanks_around_it(monkeypatch, key, sent):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    assert connect("http://localhost:8000/v1", "--api_base")["api_key"] == sent
+
+
+@pytest.mark.parametrize("key", ["sk 1", "sk\n1", "sk-\u00e9", "sk\t1"])
+def test_a_key_that_no_request_can_carry_is_refused(monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(InputError, match="OPENAI_API_KEY holds a blank, a line break or a letter that no key has"):
+        OpenAIAgent("tiny", "http://localhost:8000/v1")
+
+
+@pytest.mark.parametrize("address", ["", "localhost:8000/v1", "ftp://localhost", "http://local host/v1"])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(InputError, match='field "api_base" of the model config is ".*", expected an address such as'):
+        OpenAIAgent("tiny", address)
+
+
+def test_loopback_is_asked_past_any_proxy(monkeypatch, serve):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "socks5://127.0.0.1:9" if name == "ALL_PROXY" else "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY"), monkeypatch.delenv("no_proxy")
+    agent = OpenAIAgent("tiny", serve(lambda messages: "Action: look").address)
+    assert agent.generate(MESSAGES[:1], temperature=0.0, max_new_tokens=9) == "Action: look"
+
+
+def test_a_refused_key_is_told_from_other_failures(serve):
+    refused_key = r"HTTP 401 .*no entry.*the key comes from \$OPENAI_API_KEY"
+    for status, said in ((401, refused_key), (400, "HTTP 400 .*no entry")):
+        agent = OpenAIAgent("tiny", serve(lambda messages, status=status: (status, "no entry")).address)
+        with pytest.raises(ModelError, match=said):
+            agent.generate(MESSAGES[:1], temperature=0.0, max_new_tokens=1)
 
 
 def test_the_shipped_chat_configuration_loads():

@@ -15,7 +15,8 @@ import world_knowledge_build
 from eval_agent.agents.chat_templates import get_template
 from eval_agent.files import read_json, write_json
 from eval_agent.knowledge.llm import PROMPTS, _as_lines, fill
-from eval_agent.trajectories.format import ACTION, OBSERVATION, steps_of
+from eval_agent.trajectories.format import OBSERVATION, steps_of
+from eval_agent.trajectories.reply import ACTION
 from tests.eval_agent.serving import ROOT, WORKER, Servers
 
 BASE = ROOT / "data" / "tiny-mistral"

@@ -1,12 +1,15 @@
 """What a worker's command line may hold, and what ends it early."""
 
 import json
+import re
 import shutil
+import time
+from pathlib import Path
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 
 from eval_agent.errors import InputError
@@ -34,26 +37,94 @@ def test_paths_pair_with_names_and_share_a_base(base_model, adapters):
     (["{no_weights}"], None, "has no weights"),
     (["{agent}", "{other_base}"], None, "one worker holds one base model"),
     (["{lost_base}"], None, "no such folder: \"/gone\""),
-    (["{prompt_tuning}"], None, '"peft_type" is "PROMPT_TUNING"'),
+    (["{prompt_tuning}"], None, '"peft_type" is "PROMPT_TUNING", expected "LORA"; merge it into its base'),
     (["{broken}"], None, "malformed JSON at line 1"),
+    (["{empty_config}"], None, "malformed JSON at line 1"),
+    (["{list_config}"], None, "adapter_config.json: expected an object, found list"),
+    (["{relative}"], None, "(looked in the working folder, {relative} and above it, "),
+    (["{hub_like}"], None, 'no such folder: "nobody/nothing"'),
+    (["{agent}"], [["a", " "]], "--model-names has an empty name"),
+    (["{no_tokenizer}"], None, "has no tokenizer, expected tokenizer.json or its like"),
+    (["{broken_base}"], None, "broken_base/model.safetensors: broken weights"),
+    (["{own_code}"], None, 'field "auto_map" in config.json asks for code of its own'),
     (["{vicuna}"], None, "run_settings.json: field \"template\" is 'vicuna', expected one of mistral_v02"),
 ])
 def test_what_ends_early(adapters, base_model, tmp_path, paths, names, said):
     places = {"agent": adapters["agent_model"], "world": adapters["world_model"]}
-    for name in ("empty", "no_weights", "other_base", "lost_base", "prompt_tuning", "broken", "vicuna"):
+    copies = "no_weights lost_base prompt_tuning broken vicuna empty_config list_config relative hub_like".split()
+    for name in ("broken_base", "no_tokenizer"):
+        places[name] = shutil.copytree(base_model, tmp_path / name)
+    (places["no_tokenizer"] / "model.safetensors").unlink()
+    for file in places["no_tokenizer"].glob("*token*"):
+        file.unlink()
+    (places["broken_base"] / "model.safetensors").write_bytes(b"half")
+    for name in ("empty", "other_base", "own_code", *copies):
         places[name] = tmp_path / name
         places[name].mkdir()
     (places["other_base"] / "config.json").write_text("{}")
-    for name in ("no_weights", "lost_base", "prompt_tuning", "broken", "vicuna"):
+    (places["own_code"] / "config.json").write_text('{"auto_map": {"AutoModelForCausalLM": "evil.Model"}}')
+    for name in copies:
         shutil.copytree(adapters["agent_model"], places[name], dirs_exist_ok=True)
     (places["no_weights"] / "adapter_model.safetensors").unlink()
     _change_config(places["lost_base"], base_model_name_or_path="/gone")
     _change_config(places["prompt_tuning"], peft_type="PROMPT_TUNING")
     (places["vicuna"] / "run_settings.json").write_text('{"template": "vicuna"}')
     (places["broken"] / "adapter_config.json").write_text("{peft")
+    (places["empty_config"] / "adapter_config.json").write_text("")
+    (places["list_config"] / "adapter_config.json").write_text("[]")
+    _change_config(places["relative"], base_model_name_or_path="outputs/of/another")
+    _change_config(places["hub_like"], base_model_name_or_path="nobody/nothing")
+    began = time.monotonic()
     with pytest.raises(InputError) as raised:
         plan_models([path.format(**places) for path in paths], names)
-    assert said in str(raised.value)
+    assert said.format(**places) in str(raised.value) and "\n" not in str(raised.value)
+    assert time.monotonic() - began < 15  # the hub is asked once, and shortly
+
+
+def test_a_base_model_that_is_given_goes_before_the_adapter_s(adapters, base_model, tmp_path):
+    shutil.copytree(adapters["agent_model"], tmp_path / "moved")
+    _change_config(tmp_path / "moved", base_model_name_or_path="/gone")
+    model, = plan_models([str(tmp_path / "moved")], None, str(base_model))
+    assert model.base == str(base_model)
+    with pytest.raises(InputError, match="^--base-model /nowhere: no such folder$"):
+        plan_models([str(tmp_path / "moved")], None, "/nowhere")
+
+
+@pytest.mark.parametrize("damage, said", [
+    (lambda file: file.write_bytes(file.read_bytes()[:100]), "broken weights: SafetensorError"),
+    (lambda file: file.write_bytes(file.read_bytes()[:-8]), "broken weights: SafetensorError"),
+    (lambda file: file.write_bytes(b""), "broken weights: SafetensorError"),
+    (lambda file: (file.unlink(), file.mkdir()), "broken weights: OSError"),
+    (lambda file: _rename(file, "self_attn", "attention"), "does not fit its base .*Found missing adapter keys"),
+])
+def test_broken_weights_are_one_line(adapters, base_model, tmp_path, damage, said):
+    shutil.copytree(adapters["agent_model"], tmp_path, dirs_exist_ok=True)
+    damage(tmp_path / "adapter_model.safetensors")
+    base = AutoModelForCausalLM.from_pretrained(base_model)
+    with pytest.raises(InputError) as raised:
+        add_adapters(base, plan_models([str(tmp_path)], None))
+    assert re.match(f"{tmp_path}.*: .*{said}", str(raised.value)) and "\n" not in str(raised.value)
+
+
+class Evil:
+    """Writes a file where it is unpickled by a loader that trusts pickles."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.write_text, (self.path, "run")
+
+
+def test_pickled_weights_run_no_code(adapters, base_model, tmp_path):
+    """adapter_model.bin is read as tensors and nothing else (torch's weights_only)."""
+    shutil.copytree(adapters["agent_model"], tmp_path / "adapter")
+    (tmp_path / "adapter" / "adapter_model.safetensors").unlink()
+    torch.save({"lora": Evil(tmp_path / "run.txt")}, tmp_path / "adapter" / "adapter_model.bin")
+    base = AutoModelForCausalLM.from_pretrained(base_model)
+    with pytest.raises(InputError, match="adapter: its weights cannot be read: UnpicklingError"):
+        add_adapters(base, plan_models([str(tmp_path / "adapter")], None))
+    assert not (tmp_path / "run.txt").exists()
 
 
 def test_the_base_is_in_memory_once(base_model, adapters):
@@ -102,3 +173,7 @@ def test_context_length_of_published_configurations():
 def _change_config(folder, **fields):
     file = folder / "adapter_config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
+
+
+def _rename(file, old, new):
+    save_file({key.replace(old, new): weight for key, weight in load_file(file).items()}, file)

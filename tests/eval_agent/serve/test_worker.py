@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from fastchat.constants import ErrorCode
 
 from eval_agent.errors import InputError
-from eval_agent.serve.model_worker import main, wait_for_controller
+from eval_agent.serve.model_worker import build_parser, main, wait_for_controller, worker_address
+from tests.eval_agent.serving import ROOT
 
 TASK = "[INST] Your task is to: put a clean mug in cabinet. [/INST] Thought: I need to find a mug.\nAction:"
 # " go" and " go to" share a first token; "\n" may merge with what follows
@@ -186,16 +187,57 @@ def test_a_prompt_beyond_the_context_is_refused(served):
     ({"model": "nobody"}, ErrorCode.INVALID_MODEL, "agent_model, world_model, base"),
     ({"candidates": []}, ErrorCode.VALIDATION_TYPE_ERROR, "at least one"),
     ({"candidates": [""]}, ErrorCode.VALIDATION_TYPE_ERROR, "non-empty"),
-    ({"prompt": 7}, ErrorCode.INTERNAL_ERROR, "Error"),
+    ({"candidates": [" go"] * 1001}, ErrorCode.PARAM_OUT_OF_RANGE, "1001 candidates, at most 1000"),
+    ({"candidates": [" go to a mug" * 20] * 200}, ErrorCode.PARAM_OUT_OF_RANGE, "more than 8192 tokens"),
+    ({"candidates": " go"}, ErrorCode.VALIDATION_TYPE_ERROR, '"candidates": Input should be a valid list'),
+    ({"prompt": 7}, ErrorCode.VALIDATION_TYPE_ERROR, '"prompt": Input should be a valid string, found \'7\''),
 ])
-def test_bad_requests_are_answered_and_the_worker_goes_on(served, request_fields, code, said):
+def test_bad_requests_for_scores_are_answered_and_the_worker_goes_on(served, request_fields, code, said):
     request = {"model": "agent_model", "prompt": TASK, "candidates": VERBS, **request_fields}
-    for _ in range(6):  # more than the worker's concurrency: none may be lost
+    for _ in range(6):
         reply = served.ask("/worker_score_candidates", **request)
     assert reply["error_code"] == code
     assert said in reply["text"]
-    assert served.ask("/worker_generate", prompt=7)["error_code"] == ErrorCode.INTERNAL_ERROR
     assert greedy(served, "agent_model", TASK)["error_code"] == 0
+
+
+@pytest.mark.parametrize("fields, said", [
+    ({"prompt": None}, '"prompt"'), ({"prompt": ["a"]}, '"prompt"'), ({"max_new_tokens": -5}, '"max_new_tokens"'),
+    ({"max_new_tokens": 0}, '"max_new_tokens"'), ({"max_new_tokens": "many"}, '"max_new_tokens"'),
+    ({"temperature": -1}, '"temperature"'), ({"temperature": "hot"}, '"temperature"'), ({"top_p": 7}, '"top_p"'),
+    ({"top_k": -9}, '"top_k"'), ({"repetition_penalty": 0}, '"repetition_penalty"'), ({"seed": 2**70}, '"seed"'),
+    ({"stop": [""]}, '"stop"'), ({"stop": 4}, '"stop"'), ({"stop_token_ids": ["x"]}, '"stop_token_ids"'),
+    ({"logprobs": "yes"}, '"logprobs"'), ({"model": 5}, '"model"'), ({"model": "nobody"}, "this worker serves"),
+])
+def test_bad_requests_for_text_get_an_error_code_and_harm_no_neighbour(served, fields, said):
+    alone = greedy(served, "world_model", TASK)["text"]
+    with ThreadPoolExecutor(4) as pool:
+        neighbours = [pool.submit(greedy, served, "world_model", TASK) for _ in range(2)]
+        reply = served.ask("/worker_generate", **{"model": "agent_model", "prompt": TASK, "echo": False, **fields})
+        assert [neighbour.result()["text"] for neighbour in neighbours] == [alone, alone]
+    assert reply["error_code"] in (
+        ErrorCode.VALIDATION_TYPE_ERROR, ErrorCode.PARAM_OUT_OF_RANGE, ErrorCode.INVALID_MODEL
+    )
+    assert said in reply["text"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"input": []}, {"input": 7}, {"input": [["a"]]}])
+def test_bad_requests_for_embeddings_get_an_error_code(served, fields):
+    assert served.ask("/worker_get_embeddings", model="base", **fields)["error_code"] == (
+        ErrorCode.VALIDATION_TYPE_ERROR
+    )
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b'"text"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("route", ["/worker_generate", "/worker_score_candidates", "/count_token"])
+def test_a_body_that_is_no_object_is_refused_with_400(served, route, body):
+    answer = requests.post(served.worker.address + route, data=body, timeout=60)
+    assert (answer.status_code, answer.json()["text"]) == (400, "a request is one JSON object")
+
+
+def test_a_body_of_more_than_64_mb_is_refused_with_413(served):
+    answer = requests.post(served.worker.address + "/worker_generate", data=b" " * (2**26 + 1), timeout=60)
+    assert answer.status_code == 413 and greedy(served, "base", TASK)["error_code"] == 0
 
 
 def test_no_log_files_beside_the_code(served):
@@ -209,14 +251,43 @@ def test_no_controller_ends_the_worker_with_a_message():
 
 
 @pytest.mark.parametrize("flags, said", [
-    (["--model-path", "/nowhere/at/all"], "/nowhere/at/all: no such folder"),
+    (["--model-path", "/nowhere/at/all"], "--model-path /nowhere/at/all: no such folder"),
     (["--conv-template", "mistrall"], "--conv-template mistrall: FastChat knows only .*, mistral, "),
+    (["--controller-address", "localhost:1"], '--controller-address is "localhost:1", expected an address such'),
+    (["--worker-address", "http://localhost:9"], "--worker-address http://localhost:9 is on this machine, but "),
+    (["--controller-address", "http://10.1.2.3:21001"], "is not this machine's localhost: give --worker-address"),
+    (["--device", "mps"], "--device mps, but PyTorch finds no mps here"),
+    (["--ssl"], "--ssl needs SSL_KEYFILE and SSL_CERTFILE in the environment"),
+    (["--port", "70000"], "argument --port: expected 1 to 65535"),
+    (["--limit-worker-concurrency", "0"], "expected a positive whole number"),
 ])
 def test_bad_flags_end_the_worker_with_a_message(flags, said, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["model_worker", "--device", "cpu", *flags])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2 and re.search(said, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("flags, address", [
+    ([], "http://localhost:21002"),
+    (["--port", "21020"], "http://localhost:21020"),
+    (["--port", "21020", "--host", "0.0.0.0"], "http://localhost:21020"),
+    (["--port", "21020", "--host", "127.0.0.1", "--ssl"], "https://127.0.0.1:21020"),
+    (["--host", "::1"], "http://[::1]:21002"),
+    (["--worker-address", "http://gpu7:30000/", "--controller-address", "http://head:21001"], "http://gpu7:30000"),
+])
+def test_the_worker_s_address_follows_from_host_and_port(flags, address):
+    assert worker_address(build_parser().parse_args(flags)) == address
+
+
+def test_servers_listen_on_loopback_unless_told_otherwise(served):
+    assert build_parser().parse_args([]).host == "localhost"
+    with pytest.raises(requests.ConnectionError):  # another address of this machine
+        port = served.worker.address.rpartition(":")[2]
+        requests.post(f"http://127.0.0.2:{port}/worker_get_status", timeout=5)
+    started = [line for line in (ROOT / "scripts" / "serve.sh").read_text().splitlines() if "-m fastchat" in line
+               or "serve.model_worker" in line and "python" in line]
+    assert len(started) == 2 and all("--host 127.0.0.1" in line for line in started)
 
 
 def test_concurrent_requests_do_not_mix(served):

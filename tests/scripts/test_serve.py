@@ -1,0 +1,81 @@
+"""scripts/serve.sh with real servers: it says "served" when all names answer, and leaves nothing behind otherwise."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PORTS = (21001, 21020)  # the script's
+
+
+def free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.fixture
+def serve_sh(tmp_path):
+    """Runs the script with an OUT of its own, and stops what it started."""
+    if not all(map(free, PORTS)):
+        pytest.skip(f"ports {PORTS} are in use on this machine")
+    (tmp_path / "peft").mkdir()
+    (tmp_path / "peft" / "agent_model").symlink_to(ROOT / "data" / "results" / "tiny" / "peft" / "agent_model")
+
+    def run(*arguments, **variables) -> subprocess.CompletedProcess:
+        environment = {**os.environ, "OUT": str(tmp_path), "DEVICE": "cpu", "OMP_NUM_THREADS": "1", **variables}
+        return subprocess.run(["bash", ROOT / "scripts" / "serve.sh", *arguments], env=environment, capture_output=True,
+                              text=True, timeout=300)
+
+    yield run
+    run("stop")
+
+
+def test_start_twice_and_stop_behind_a_dead_proxy(serve_sh, tmp_path):
+    proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "NO_PROXY": "example.org"}
+    started = serve_sh("start", "agent_model", "base", **proxies)
+    assert (started.returncode, started.stderr) == (0, "")
+    assert started.stdout.splitlines()[-1].startswith("served after")
+    assert serve_sh("served", "agent_model", "base", **proxies).returncode == 0
+    pids = (tmp_path / "logs" / "serve.pids").read_text()
+    again = serve_sh("start", "agent_model")
+    said = "error: a controller runs already: http://localhost:21001 serves agent_model; stop it first (serve.sh stop"
+    assert again.returncode == 2 and again.stderr.startswith(said)
+    assert (tmp_path / "logs" / "serve.pids").read_text() == pids and serve_sh("served", "base").returncode == 0
+    assert serve_sh("stop").returncode == 0
+    assert all(map(free, PORTS)) and not (tmp_path / "logs" / "serve.pids").exists()
+
+
+def test_a_start_that_fails_says_why_and_leaves_nothing(serve_sh, tmp_path):
+    failed = serve_sh("start", "agent_model", "nobody")
+    assert failed.returncode == 2
+    assert failed.stderr == f"error: --model-path {tmp_path}/peft/nobody: no such folder\n"
+    assert all(map(free, PORTS)) and not (tmp_path / "logs" / "serve.pids").exists()
+
+
+def test_a_number_on_file_that_is_another_s_by_now_is_not_killed(serve_sh, tmp_path):
+    stranger = subprocess.Popen(["sleep", "60"])
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "serve.pids").write_text(f"{stranger.pid}\n")
+    assert serve_sh("stop").returncode == 0 and stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
+
+
+def test_bad_settings_are_one_line(serve_sh, tmp_path):
+    (tmp_path / "file").write_text("")
+    for arguments, variables, said in (
+        (("start",), {}, "error: serve.sh start needs the names to serve, such as agent_model"),
+        (("start", "base"), {"OUT": str(tmp_path / "file")}, f"error: OUT={tmp_path}/file: mkdir: "),
+        (("begin",), {}, "usage: serve.sh start NAME... | served NAME... | stop"),
+    ):
+        done = serve_sh(*arguments, **variables)
+        assert done.returncode == 2 and done.stderr.startswith(said) and done.stderr.count("\n") == 1
+
+
+def test_a_port_that_something_else_holds_is_told(serve_sh):
+    with socket.create_server(("127.0.0.1", 21001)):
+        done = serve_sh("start", "agent_model")
+    assert done.returncode == 2 and done.stderr.startswith("error: no FastChat controller: http://localhost:21001/")

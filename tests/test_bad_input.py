@@ -1,0 +1,142 @@
+"""Bad input, one row each: what a person gives to an entry script, and the sentence that it ends with.
+
+Every row is run as a process: exit code 2, one line, no traceback, nothing half-written left behind.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alfworld_pairs import make_pairs
+
+ROOT = Path(__file__).resolve().parent.parent
+EVALUATE = "python -m eval_agent.eto_multi_main_probs --agent_model_name agent"
+KNOWLEDGE = "python world_knowledge_build.py --task alfworld --gen task_knowledge --output_path {out}/o.json --model_name rules"
+TASK = json.loads((ROOT / "configs" / "task" / "alfworld.json").read_text())
+
+
+def task(**changes) -> dict:
+    """configs/task/alfworld.json with sections changed; None removes one."""
+    merged = {**TASK, **{name: {**TASK.get(name, {}), **value} if isinstance(value, dict) else value
+                         for name, value in changes.items()}}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+# entry -> [(arguments, files: name -> content, what is said)]; {in} has the files, {out} is for what is written
+ROWS = {
+    EVALUATE: [
+        ("--gama 0.3", {}, "unknown argument --gama; did you mean --gamma?"),
+        ("--gamma high", {}, "argument --gamma: invalid float value: 'high'"),
+        ("--num_workers 0", {}, "argument --num_workers: "),
+        ("--limit -3", {}, "argument --limit: "),
+        ("--part_num 2 --part_idx 2", {}, "--part_idx is 2, expected 0 to 1"),
+        ("--split dve", {}, 'unknown split "dve"'),
+        ("--gamma 0.5", {}, "--gamma is for planning with state knowledge: give --world_model_name or --method"),
+        ("--method wkm --gamma 1.5", {}, "gamma"),
+        ("--method nothing", {}, "nothing.json: no such config (configs in "),
+        ("--method sft --world_model_name w", {}, 'method "sft" has no world model'),
+        ("--exp_config nothing", {}, "nothing.json: no such config (configs in configs/task: "),
+        ("--agent_config nothing", {}, "nothing.json: no such config (configs in configs/model: "),
+        ("--exp_config {in}/t.json", {"t.json": '{"task": '}, "t.json: malformed JSON at line 1, column 10"),
+        ("--exp_config {in}/t.json", {"t.json": ""}, "t.json: "),
+        ("--exp_config {in}/t.json", {"t.json": []}, "t.json: expected an object, found list"),
+        ("--exp_config {in}/t.json", {"t.json": b"\xff\xfe"}, "t.json: not UTF-8 text"),
+        ("--exp_config {in}", {}, "in.json: no such config"),
+        ("--exp_config {in}/t.json", {"t.json": {"extends": "t"}}, 'field "extends" leads back to it'),
+        ("--exp_config {in}/t.json", {"t.json": {"extends": 3}}, 'field "extends" is 3'),
+        ("--exp_config {in}/t.json", {"t.json": task(planner=None)}, "t.json: "),
+        ("--exp_config {in}/t.json", {"t.json": task(planner={"gama": 1})}, "gama"),
+        ("--exp_config {in}/t.json", {"t.json": task(planner={"gamma": "high"})}, "gamma"),
+        ("--exp_config {in}/t.json", {"t.json": task(env={"max_steps": 0})}, "max_steps"),
+        ("--exp_config {in}/t.json", {"t.json": task(env={"env_class": "Moon"})}, "Moon"),
+        ("--exp_config {in}/t.json", {"t.json": task(task={"task_class": "Moon"})}, "Moon"),
+        ("--exp_config {in}/t.json", {"t.json": task(agent={"instruction": "nowhere.txt"})}, "nowhere.txt"),
+        ("--exp_config alfworld", {}, "valid_seen: no such folder (get the games with alfworld-download"),
+        ("--exp_config sciworld", {"dev_indices.json": [["boil", "one"]]}, "entry 0 is ['boil', 'one'], expected"),
+        ("--exp_config sciworld", {}, "no such index file; fetch it with bash scripts/download_data.sh sciworld"),
+    ],
+    "python -m eval_agent.report.compare --output_dir {out}": [
+        ("", {}, "the following arguments are required: --run"),
+        ("--run {in}", {}, 'expected "LABEL=FOLDER"'),
+        ("--run A={in}/nothing", {}, 'run "A": no folder'),
+        ("--run A={in} --run A={in}", {}, 'label "A" is given twice'),
+        ("--run A={in} --task chess", {}, "argument --task: invalid choice: 'chess'"),
+        ("--run A={in}", {"dev/g.json": {"meta": {"task_id": "g"}}}, "dev/g.json: "),
+        ("--run A={in} --published GPT-9", {}, "GPT-9"),
+    ],
+    "python -m eval_agent.report.decisions": [
+        ("{in}", {}, "no finished episode with a decision of the planner"),
+        ("{in}/nothing", {}, "nothing: "),
+        ("{in}", {"g.json": "{"}, "g.json: malformed JSON"),
+    ],
+    "python -m eval_agent.report.export --output {out}/e.csv.xz": [
+        ("{in}", {}, "no run in it"),
+        ("{in}/nothing", {}, "nothing: "),
+    ],
+    "python -m eval_agent.report.estimate": [("nothing", {}, "nothing.json: no such config")],
+    "env NUM_WORKERS=many python -m eval_agent.report.paper": [
+        ("table1", {}, '$NUM_WORKERS is "many", expected a positive whole number'),
+    ],
+    "python -m eval_agent.report.paper": [
+        ("nothing", {}, "nothing.json: no such experiment (there are ablations, "),
+        ("table1 nothing", {}, "nothing.json: no such config"),
+        ("table1 tiny --episodes {in}/e.csv", {"e.csv": "a,b\n1,2\n"}, "e.csv: not a CSV of episodes"),
+        ("table1 tiny --episodes {in}/e.csv", {}, "e.csv: "),
+    ],
+    "python -m eval_agent.demo.games": [
+        ("--num_workers 0 --output_dir {out}/games", {}, "num_workers"),
+        ("--output_dir {in}/file", {"file": "text"}, "file: "),
+    ],
+    KNOWLEDGE: [
+        ("--dataset_path {in}/p.json", {}, "p.json: no such file"),
+        ("--dataset_path {in}/p.json", {"p.json": []}, "p.json: the data set is empty"),
+        ("--dataset_path {in}/p.json", {"p.json": [3]}, "p.json: record 0 is a int, expected an object"),
+        ("--dataset_path {in}/p.json", {"p.json": [{"chosen": {}}]}, "p.json"),
+        ("--dataset_path {in}/p.json", {"p.json": make_pairs()[:1] + [{}]}, "record 1"),
+    ],
+    "bash scripts/quickstart.sh": [("--task chess", {}, "usage: quickstart.sh")],
+    "bash scripts/serve.sh": [("begin", {}, "usage: serve.sh")],
+    "bash scripts/train.sh": [("teacher", {}, 'train.sh: unknown adapter "teacher"'), ("", {}, "usage: train.sh")],
+    "bash scripts/reproduce_paper.sh": [("mistral-7b", {}, "usage: reproduce_paper.sh")],
+}
+TABLE = [(f"{entry} {arguments}", files, said) for entry, rows in ROWS.items() for arguments, files, said in rows]
+
+
+def write_files(folder: Path, files: dict) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = content if isinstance(content, (str, bytes)) else json.dumps(content)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def run(command: str, tmp_path: Path, files: dict) -> tuple[subprocess.CompletedProcess, Path]:
+    given, out = tmp_path / "in", tmp_path / "out"
+    given.mkdir()
+    out.mkdir()
+    write_files(given, files)
+    environment = {
+        **os.environ, "ALFWORLD_DATA": str(given), "SCIWORLD_INDICES": str(given), "OUT": str(out), "TASK": "alfworld",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
+    }
+    words = shlex.split(command.replace("{in}", str(given)).replace("{out}", str(out)))
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    return done, out
+
+
+def test_the_table_is_large_and_its_rows_differ():
+    assert len(TABLE) >= 60 and len({(command, json.dumps(files, default=str)) for command, files, _ in TABLE}) == len(TABLE)
+
+
+@pytest.mark.parametrize("command, files, said", TABLE, ids=[f"{n}-{command[:70]}" for n, (command, *_) in enumerate(TABLE)])
+def test_bad_input_ends_in_one_sentence(command, files, said, tmp_path):
+    done, out = run(command, tmp_path, files)
+    assert done.returncode == 2, done.stdout + done.stderr
+    (line,) = done.stderr.strip().split("\n")
+    assert line.startswith(("error: ", "usage: ")) and said in line
+    left = [str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()]
+    assert left == []
