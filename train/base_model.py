@@ -18,6 +18,7 @@ from transformers import (
 
 from eval_agent.agents.chat_format import run_settings_of
 from eval_agent.errors import InputError, warn
+from eval_agent.files import read_json
 from eval_agent.model_folder import base_of_adapter, is_adapter
 from train.arguments import ModelArguments, SftArguments
 from train.packing import attention_for
@@ -95,6 +96,7 @@ def merge_adapter(adapter: str, export_dir: str) -> None:
     """
     if not is_adapter(adapter):
         raise InputError(f"--adapter_name_or_path {adapter}: no adapter_config.json there")
+    _check_adapter(adapter)
     base = base_of_adapter(adapter)
     try:
         model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", **_OWN_CODE)
@@ -109,13 +111,28 @@ def merge_adapter(adapter: str, export_dir: str) -> None:
 
 
 def _load_adapter(model, adapter: str) -> PeftModel:
+    _check_adapter(adapter)
     try:
         return PeftModel.from_pretrained(model, adapter, is_trainable=True)
     except _UNREADABLE as error:
         raise _no_model("--adapter_name_or_path", adapter, error) from None
 
 
+def _check_adapter(adapter: str) -> None:
+    """Raise InputError where a folder's adapter_config.json or weights are missing, which PEFT takes for a hub name."""
+    folder = Path(adapter)
+    if not folder.is_dir():
+        return
+    if (folder / "adapter_config.json").is_file():
+        read_json(folder / "adapter_config.json")
+        if not any((folder / f"adapter_model.{end}").is_file() for end in ("safetensors", "bin")):
+            raise InputError(f'--adapter_name_or_path "{adapter}": no adapter_model.safetensors there')
+
+
 def _no_model(flag: str, name: str, error: Exception) -> InputError:
+    for file in ("config.json", "tokenizer.json"):  # a broken one is told in many other ways
+        if (Path(name) / file).is_file() and not isinstance(read_json(Path(name) / file), dict):
+            return InputError(f"{name}/{file}: expected an object")
     told = str(error).strip().partition("\n")[0] or type(error).__name__
     if "trust_remote_code" in str(error):
         told = "it brings code of its own along, which is never run here"

@@ -7,6 +7,7 @@
 
 import hashlib
 import json
+import pickle
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +17,8 @@ from tqdm import tqdm
 
 from eval_agent.agents.replies import Address, Coded, Embeddings, Models
 from eval_agent.connection import ConnectionFault, ask, checked_address, parse, send
-from eval_agent.errors import InputError
+from eval_agent.errors import InputError, sentence
+from eval_agent.files import read_json
 from eval_agent.model_folder import ADAPTER_CONFIG, base_of_adapter, is_adapter
 
 DEFAULT_CONTROLLER = "http://localhost:21001"
@@ -74,7 +76,11 @@ class WkmEmbedding:
 
         base = _base_of(model)
         self._weight = _embedding_matrix(base)
-        self._tokenizer = AutoTokenizer.from_pretrained(base)
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+        except Exception as error:  # tokenizers raises nothing narrower for a broken file
+            told = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise InputError(f"{base}: its tokenizer cannot be read ({told})") from None
         digest = hashlib.sha256(str(self._weight.dtype).encode())
         digest.update(self._weight.contiguous().view(torch.uint8).numpy())
         digest.update(json.dumps(sorted(self._tokenizer.get_vocab().items())).encode())
@@ -196,11 +202,23 @@ def _model_file(model: str, name: str) -> str | None:
 
 
 def _embedding_matrix(base: str):
-    """The input embedding, a tensor [vocabulary, d] in its stored precision; no other weights are loaded."""
+    """The input embedding, a tensor [vocabulary, d] in its stored precision; no other weights are loaded.
+
+    Raises InputError where there are no weights, or none that can be read.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        return _read_embedding(base)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError) as error:
+        raise InputError(f"{base}: its weights cannot be read ({sentence(error).partition(chr(10))[0]})") from None
+
+
+def _read_embedding(base: str):
     for name in _WEIGHT_FILES:
         index = _model_file(base, f"{name}.index.json")
         if index:
-            files = json.loads(Path(index).read_text())["weight_map"]
+            files = read_json(index)["weight_map"]
             key = _embedding_key(files, base)
             return _tensor(_model_file(base, files[key]), key)
         file = _model_file(base, name)

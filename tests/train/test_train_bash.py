@@ -394,3 +394,30 @@ def test_nothing_that_a_model_brings_along_is_run(kind, base_model, data_dir, tm
     assert "Traceback" not in message and not exploded.exists()
     if kind == "own code":
         assert "it brings code of its own along, which is never run here" in message
+
+
+@pytest.mark.parametrize("file, content, message", [
+    ("tokenizer.json", "{bad", "base/tokenizer.json: malformed JSON"),
+    ("config.json", "{bad", "config.json"),
+    ("config.json", "[]", "base/config.json: expected an object"),
+    ("config.json", '{"model_type": "nosuch"}', "model type `nosuch`"),
+    ("model.safetensors", "cut off", "header"),
+])
+def test_a_broken_base_model_is_a_sentence(file, content, message, base_model, data_dir, tmp_path, monkeypatch, capsys):
+    base = shutil.copytree(base_model, tmp_path / "base")
+    (base / file).write_text(content)
+    assert message in refused(monkeypatch, capsys, flags(base, data_dir, tmp_path / "out")).strip().split("\n")[-1]
+
+
+@pytest.mark.parametrize("content, message", [
+    ("{bad", "adapter_config.json: malformed JSON"),
+    ("[]", "adapter_config.json: expected an object"),
+    ('{"base_model_name_or_path": "x", "peft_type": "LORA"}', "no adapter_model.safetensors there"),
+])
+def test_a_broken_adapter_is_a_sentence(content, message, tmp_path, monkeypatch, capsys):
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text(content)
+    if content == "[]":
+        (tmp_path / "adapter" / "adapter_model.safetensors").touch()
+    argv = ["--adapter_name_or_path", str(tmp_path / "adapter"), "--export_dir", str(tmp_path / "merged")]
+    assert message in refused(monkeypatch, capsys, argv)

@@ -17,6 +17,7 @@ import random
 import tempfile
 import time
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from tqdm import tqdm
@@ -25,7 +26,7 @@ from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 from eval_agent.command_line import Parser
 from eval_agent.config import read_config
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.files import read_records
+from eval_agent.files import Lock, check_output, check_output_folder, read_records
 from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
 from train.tiny_base.copying import set_copying_heads
@@ -59,7 +60,7 @@ def load_webshop(count: int) -> WebShopCorpus:
 
 
 def _instructions(task: str) -> list[str]:
-    return [(_INSTRUCTIONS / f"{task}_{role}.txt").read_text() for role in ("agent", "world_model")]
+    return [(_INSTRUCTIONS / f"{task}_{role}.txt").read_text(encoding="utf-8") for role in ("agent", "world_model")]
 
 
 def load_tokenizer(corpus: Corpus, recipe: dict, output_dir: Path):
@@ -158,7 +159,11 @@ class Pretraining:
         beside.replace(self.state_file)
 
     def _load(self) -> None:
-        state = torch.load(self.state_file, map_location=self.device, weights_only=True)
+        try:
+            state = torch.load(self.state_file, map_location=self.device, weights_only=True)
+        except (UnpicklingError, RuntimeError, EOFError) as error:
+            told = str(error).partition("\n")[0] or type(error).__name__
+            raise InputError(f"{self.state_file}: cannot be read ({told}); move it away to start anew") from None
         self.model.load_state_dict(state["model"])
         self.seconds = state["seconds"]
         for optimizer, saved in zip(self.optimizers, state["optimizers"]):
@@ -183,11 +188,14 @@ def main() -> None:
     else:
         corpus = load_alfworld(args.train_games) if args.train_games else load_sciworld(args.trajectories)
     tokenizer = load_tokenizer(corpus, recipe, args.output_dir)
-    args.state_file.parent.mkdir(parents=True, exist_ok=True)
+    check_output_folder(args.output_dir)
+    check_output(args.state_file)
+    lock = Lock(args.state_file, "wait until it has ended, or choose another --state_file")
     model = build_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
     print(f"{model.num_parameters():,} parameters, vocabulary {len(tokenizer)}")
     Pretraining(model, recipe, args.state_file).run(corpus, tokenizer)
     model.to(torch.bfloat16).save_pretrained(args.output_dir)
+    lock.release()
     print(f"wrote {args.output_dir}: {model.num_parameters():,} parameters in bfloat16")
 
 
