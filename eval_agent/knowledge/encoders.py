@@ -7,8 +7,8 @@
 
 import hashlib
 import json
-import pickle
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Protocol
 
 import numpy as np
@@ -210,7 +210,7 @@ def _embedding_matrix(base: str):
 
     try:
         return _read_embedding(base)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError) as error:
+    except (SafetensorError, UnpicklingError, RuntimeError, OSError, KeyError, TypeError) as error:
         raise InputError(f"{base}: its weights cannot be read ({sentence(error).partition(chr(10))[0]})") from None
 
 
