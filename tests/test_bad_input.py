@@ -22,7 +22,11 @@ KNOWLEDGE = "python world_knowledge_build.py --task alfworld --gen task_knowledg
 ENDPOINT = f"{KNOWLEDGE.replace('rules', 'gpt')} --max_attempts 1"
 TRAIN = ("python train/train_bash.py configs/train/tiny_lora_sft.json --dataset_dir {in} --dataset d.json "
          "--output_dir {out}/adapter")
-ADAPTER = {"adapter_config.json": {"peft_type": "LORA", "base_model_name_or_path": "data/none"}}
+ADAPTER = {  # of a base that is nowhere
+    "adapter_config.json": {"peft_type": "LORA", "base_model_name_or_path": "data/none"},
+    "adapter_model.safetensors": b"\2\0\0\0\0\0\0\0{}",
+}
+SHIPPED = "data/results/tiny/peft/agent_model"
 WORKER = "python -m eval_agent.serve.model_worker --no-register --device cpu"
 TASK = json.loads((ROOT / "configs" / "task" / "alfworld.json").read_text())
 
@@ -30,6 +34,13 @@ TASK = json.loads((ROOT / "configs" / "task" / "alfworld.json").read_text())
 def spoken(*speakers: str) -> list[dict]:
     """One trajectory with turns by these."""
     return [{"id": 1, "conversations": [{"from": who, "value": "Hello"} for who in speakers]}]
+
+
+def said(**fields) -> list[dict]:
+    """One trajectory whose reply has more fields."""
+    (record,) = spoken("human", "gpt")
+    record["conversations"][1] |= fields
+    return [record]
 
 
 def task(**changes) -> dict:
@@ -57,7 +68,7 @@ ROWS = {
         ("--exp_config {in}/t.json", {"t.json": '{"task": '}, "t.json: malformed JSON at line 1, column 10"),
         ("--exp_config {in}/t.json", {"t.json": ""}, "t.json: "),
         ("--exp_config {in}/t.json", {"t.json": []}, "t.json: expected an object, found list"),
-        ("--exp_config {in}/t.json", {"t.json": b"\xff\xfe"}, "t.json: not UTF-8 text"),
+        ("--exp_config {in}/t.json", {"t.json": b"\xff\xfe"}, "t.json: looks like UTF-16"),
         ("--exp_config {in}", {}, "in.json: no such config"),
         ("--exp_config {in}/t.json", {"t.json": {"extends": "t"}}, 'field "extends" leads back to it'),
         ("--exp_config {in}/t.json", {"t.json": {"extends": 3}}, 'field "extends" is 3'),
@@ -136,6 +147,12 @@ ROWS = {
         ("--mode agent_model", {"p.json": PAIRS}, "task_knowledge is missing; make it with world_knowledge_build.py"),
         ("--mode world_model", {"p.json": [{**PAIRS[0], "task_knowledge": "k"}]}, "state_knowledge is missing; make it with"),
         ("--mode experienced_agent", {"p.json": "{"}, "p.json: malformed JSON"),
+        ("--mode experienced_agent", {"p.json": ""}, "p.json: the file is empty"),
+        ("--mode experienced_agent", {"p.json": b"\x1f\x8b\x08"}, "looks like a gzip file"),
+        ("--mode experienced_agent", {"p.json": '[{"id": 1, "id": 2}]'}, 'field "id" stands twice in one object'),
+        ("--mode experienced_agent", {"p.json": [{"instruction": "a", "output": "b"}]}, "looks like Alpaca"),
+        ("--mode experienced_agent --output_path /dev/full", {"p.json": GOOD}, "/dev/full: no space left on device"),
+        ("--mode experienced_agent --output_path {in}/p.json/o", {"p.json": GOOD}, "p.json is a file, expected a folder"),
         ("--mode experienced_agent", {"p.json": [{"conversations": []}]}, 'record 0: field "conversations" is empty, expected a list of turns'),
         ("--mode experienced_agent", {"p.json": spoken("user", "assistant")}, "conversations[0]"),
         ("--mode experienced_agent", {"p.json": spoken("human", "human")}, "conversations[1]"),
@@ -147,26 +164,52 @@ ROWS = {
     ],
     TRAIN: [
         ("", {}, 'data set "d.json": no file d.json'),
-        ("--label_smoothing_factor 2", {"d.json": GOOD}, "--label_smoothing_factor is 2.0"),
         ("--flash_attn auto", {"d.json": GOOD}, "--flash_attn"),
-        ("--quantization_bit 4", {"d.json": GOOD}, "--quantization_bit"),
+        ("--deepspeed ds.json", {"d.json": GOOD}, "--deepspeed is not offered here: accelerate launch"),
+        ("--learning_rate nan", {"d.json": GOOD}, "--learning_rate is nan, expected a number"),
+        ("--resume_from_checkpoint True", {"d.json": GOOD}, "has no whole checkpoint-N"),
+        ("--output_dir /dev/null/x", {"d.json": GOOD}, "/dev/null/x: not a directory"),
+        ("", {"d.json": MESSAGES}, "looks like OpenAI messages (role, content)"),
+        ("", {"d.json": spoken("user", "assistant")}, 'conversations[0].from is not "human"'),
+        ("--dataset set", {"d.json": GOOD, "dataset_info.json": {"set": {"file_name": "d.json"}}}, 'field "formatting"'),
+        ("", {"d.json": said(loss="no")}, "conversations[1].loss is not true or false"),
         ("--lora_rnak 8", {"d.json": GOOD}, "did you mean --lora_rank"),
-        ("--learning_rate fast", {"d.json": GOOD}, "--learning_rate"),
         ("--template moon", {"d.json": GOOD}, "moon"),
         ("--resume_from_checkpoint {in}/none", {"d.json": GOOD}, "none"),
-        ("--do_eval", {"d.json": GOOD}, "--do_eval is not offered here"),
         ("--model_name_or_path {in}/none", {"d.json": GOOD}, "none"),
-        ("", {"d.json": spoken("human", "gpt")[:1] + [{}]}, "d.json: record 1"),
     ],
     WORKER: [
         ("", {}, "--model-path"),
-        ("--model-path {in}/none", {}, "none"),
+        ("--model-path {in}/none", {}, "none: no such folder"),
+        ("--model-path {in}", {}, "holds neither config.json nor adapter_config.json"),
+        ("--model-path {in}", {"adapter_config.json": {"peft_type": "IA3"}}, 'field "peft_type" is "IA3", expected "LORA"'),
+        (f"--model-path {SHIPPED} --base-model {{in}}/none", {}, "none: no such folder"),
+        (f"--model-path {SHIPPED} --model-names a,a", {}, 'two models are named "a"'),
+        (f"--model-path {SHIPPED} --host 10.9.9.9", {}, "--host 10.9.9.9: not an address of this machine"),
         ("--model-path {in}", {"adapter_config.json": ""}, "adapter_config.json: "),
-        ("--model-path {in}", {**ADAPTER, "adapter_model.safetensors": ""}, 'no such folder: "data/none"'),
+        ("--model-path {in}", ADAPTER, 'no such folder: "data/none"'),
         ("--model-path data/tiny-mistral --port 0", {}, "--port"),
         ("--model-path data/tiny-mistral --worker-address http://localhost:1", {}, "--worker-address http://localhost:1"),
-        ("--model-path data/tiny-mistral --conv-template moon", {}, "--conv-template moon: FastChat knows only "),
     ],
+    "python -m eval_agent.serve.model_worker --device cuda": [(f"--model-path {SHIPPED}", {}, "PyTorch finds no GPU here")],
+    "python -m eval_agent.serve.model_worker --port 21999 --device cpu --model-path " + SHIPPED: [
+        ("--controller-address http://127.0.0.1:9", {}, "Connection refused"),
+        ("--controller-address http://10.1.2.3:21001", {}, "is not this machine's localhost: give --worker-address"),
+    ],
+    "python -m eval_agent.serve.status name": [
+        ("--controller_address localhost:21001", {}, '--controller_address is "localhost:21001", expected an address'),
+        ("--controller_address http://nowhere.invalid:21001", {}, 'the name "nowhere.invalid" does not resolve'),
+        ("--workers 0", {}, "argument --workers: "),
+    ],
+    "env http_proxy=http://127.0.0.1:9 python -m eval_agent.serve.status name": [
+        ("--controller_address http://10.1.2.3:21001", {}, "the proxy http://127.0.0.1:9 does not let it through"),
+    ],
+    "python -m eval_agent.trajectories.collect_expert --output_path {out}/e.json": [
+        ("--exp_config nothing", {}, "nothing.json: no such config"),
+        ("--exp_config alfworld", {}, "train: no such folder"),
+        ("--exp_config alfworld --limit 0", {}, "argument --limit: "),
+    ],
+    "python -m eval_agent.trajectories.download": [("pears", {}, 'nothing is called "pears" here, expected some of ')],
     "python -m eval_agent.trajectories.build_pairs --output_path {out}/pairs.json": [
         ("--expert_path {in}/e.json --explored_dir {in}/x", {}, "e.json: no such file"),
         ("--expert_path {in}/e.json --explored_dir {in}/x", {"e.json": GOOD}, "x"),

@@ -26,7 +26,7 @@ from eval_agent.demo.rooms import TRAIN_ROOMS, UNSEEN_ROOMS, Room
 from eval_agent.envs import ExpertFailed, ProcessEnv
 from eval_agent.envs.worker import run_in_envs
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.files import write_json, write_text
+from eval_agent.files import check_output_folder, write_json, write_text
 from eval_agent.tasks.alfworld import GAME_FILE, TASK_TYPES, AlfWorldTask
 
 GAMES_PER_TYPE = {"train": 4, "valid_seen": 2, "valid_unseen": 2}
@@ -130,6 +130,7 @@ def main() -> None:
     add("--seed", type=int, default=0, help="another seed gives other games in the same rooms (%(default)s)")
     add("--num_workers", type=positive, default=2, help="games made at once (%(default)s)")
     arguments = parser.parse_args()
+    check_output_folder(arguments.output_dir)
     made = make_games(plan(arguments.seed), arguments.output_dir, arguments.num_workers)
     for split, per_type in GAMES_PER_TYPE.items():
         total = per_type * len(TASK_TYPES)
