@@ -6,11 +6,12 @@ Results of all methods and ages are read: what a method has not, or older result
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, FiniteFloat
 
 from eval_agent.envs.alfworld import NOTHING
 from eval_agent.envs.sciworld import impossible
 from eval_agent.episode import NO_ACTION
+from eval_agent.errors import InputError
 from eval_agent.fields import validate
 from eval_agent.knowledge.planner import blend, choose
 from eval_agent.trajectories.format import OBSERVATION, task_turns
@@ -28,15 +29,20 @@ class _Decision(BaseModel):
     verb: str
     pre_action: str | None = None
     state_knowledge: str | None = None
-    p_agent: dict[str, float] | None = None
-    p_know: dict[str, float] | None = None
-    blend: dict[str, float] | None = None
+    p_agent: dict[str, FiniteFloat] | None = None
+    p_know: dict[str, FiniteFloat] | None = None
+    blend: dict[str, FiniteFloat] | None = None
     n_neighbours: int = 0
     next_actions: dict[str, int] = {}
     agent_verb: str | None = None
 
 
+class _Meta(BaseModel):
+    reward: FiniteFloat
+
+
 class _Episode(BaseModel):
+    meta: _Meta
     conversations: list[_Turn] = []
     world_model_conversations: list[_Turn] = []
     decisions: list[_Decision] = []
@@ -69,6 +75,10 @@ def check(episode: dict, where: str | Path) -> None:
     validate(_Episode, episode, where)
     if episode.get("conversations"):
         task_turns(episode, str(where))
+    for number, made in enumerate(episode.get("decisions") or []):
+        p_agent, p_know = made.get("p_agent"), made.get("p_know")
+        if p_agent and p_know and p_agent.keys() != p_know.keys():
+            raise InputError(f"{where}: decisions[{number}].p_know has other verbs than p_agent, expected the same A_u")
 
 
 def opening(episode: dict) -> Opening:

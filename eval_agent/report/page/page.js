@@ -47,7 +47,8 @@ function cell(column, c, game) {
   if (!column.filter) return el("td", attributes, value === null || value === undefined ? "–" : String(value));
   const play = game.plays[column.run], part = play && play.reward > 0 && play.reward < 1 ? ` (${play.reward.toFixed(2)})` : "";
   const choose = () => { filters[c] = value; list(); };
-  return el("td", attributes, el("button", {type: "button", title: play?.reason ?? "show only these", class: value, onclick: choose}, value + part));
+  return el("td", attributes, el("button", {type: "button", title: play?.reason ?? "show only these", class: value, onclick: choose},
+    `${value}${part}`.split(/(?<=_)/).flatMap(piece => [piece, el("wbr")])));
 }
 
 function list() {
