@@ -39,7 +39,8 @@ def read_run(folder: Path) -> pd.DataFrame:
 def split_folders(run: Path) -> list[Path]:
     """The folders of a run's splits; ``run`` may be such a folder itself. Raises InputError where none has a result."""
     if not run.is_dir():
-        raise InputError(f"{run}: no such folder, expected a run's, such as outputs/quickstart/agent_model/alfworld_demo_eval")
+        example = "outputs/quickstart/agent_model/alfworld_demo_eval"
+        raise InputError(f"{run}: no such folder, expected a run's, such as {example}")
     found = [folder for folder in (run, *sorted(run.iterdir())) if folder.is_dir() and _has_episodes(folder)]
     if not found:
         raise InputError(f"{run}: no episode in it or in its folders (dev, test ...)")

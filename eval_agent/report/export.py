@@ -1,5 +1,5 @@
-"""Episodes as data: of a model's results their summaries, as one compressed CSV from which its tables can be made;
-of a run everything for a notebook, episodes.csv with a row for each episode and decisions.parquet with one for each step.
+"""Episodes as data: of a model's results their summaries, as one compressed CSV from which its tables can be made; of a
+run everything for a notebook, episodes.csv with a row for each episode and decisions.parquet with one for each step.
 
     python -m eval_agent.report.export outputs/tiny --output data/results/tiny/episodes.csv.xz
     bash scripts/table1.sh tiny --episodes data/results/tiny/episodes.csv.xz
@@ -38,7 +38,8 @@ def export_results(out: Path, path: Path) -> str:
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__, epilog=columns())
-    parser.add_argument("folder", type=Path, help="a model's results, such as outputs/tiny; with --output_dir a run's folder")
+    parser.add_argument("folder", type=Path,
+                        help="a model's results, such as outputs/tiny; with --output_dir a run's folder")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--output", type=Path, help="where the CSV of a model's results goes (.csv.xz)")
     target.add_argument("--output_dir", type=Path, help="where the two files of a run go")

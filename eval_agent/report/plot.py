@@ -42,7 +42,8 @@ TITLE_WIDTH, TITLE_LINE = 17, 0.14  # of the legend's title: characters on an in
 
 
 def plot(report: Report, path: Path) -> None:
-    """Write the PNG that the experiment asks for, and a PDF beside it: a panel for each task and measure with numbers."""
+    """Write the PNG that the experiment asks for, and a PDF beside it: a panel for each task and measure that has
+    numbers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cells = report.cells[report.cells["row"].isin([row.label for row in report.experiment.rows])]
     there = [cells[cells[name].notna()] for name in ("mean", "published")]
@@ -67,7 +68,8 @@ def plot(report: Report, path: Path) -> None:
                 axes[place].set_title(TASKS[task], loc="left")
         _legend(figure, axes, report, cells)
         figure.savefig(path, dpi=200)
-        figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None})  # the same bytes for the same report
+        # no date: the same bytes for the same report
+        figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None})
         pyplot.close(figure)
 
 
@@ -80,7 +82,8 @@ def rests_on(cells: pd.DataFrame) -> Iterator[str]:
         others = [f"{name}: {', '.join(rows['row'])}" for name, (_, rows) in zip(seeds[1:], groups[1:])]
         gaps = list(part.loc[part["mean"].isna(), "row"])
         for cell in measured[measured["missing_episodes"] > 0].to_dict("records"):
-            gaps.append(f"{cell['missing_episodes']} of {cell['missing_episodes'] + cell['episodes']} episodes of {cell['row']}")
+            there, left = cell["episodes"], cell["missing_episodes"]
+            gaps.append(f"{left} of {left + there} episodes of {cell['row']}")
         yield "; ".join([", ".join([f"{column}: {part['all_games'].iloc[0]} games", *seeds[:1]]), *others,
                          *([f"missing: {', '.join(gaps)}"] if gaps else [])]) + "."
 

@@ -11,7 +11,8 @@ from eval_agent.report.episodes import RUN, split_folders
 from eval_agent.report.steps import agent_verb, check, gamma_of, overruled, planned, steps
 from eval_agent.trajectories.episodes import Meta, digest, episode_path, read_episodes
 
-_OF_RUN = dict(zip(RUN, ["folder above the agent's", "folder of the agent model", "folder of the run", "folder of the split"]))
+_FOLDERS = ["folder above the agent's", "folder of the agent model", "folder of the run", "folder of the split"]
+_OF_RUN = dict(zip(RUN, _FOLDERS))
 EPISODES = {
     **_OF_RUN,
     **{name: field.description for name, field in Meta.model_fields.items()},

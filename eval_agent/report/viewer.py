@@ -56,7 +56,7 @@ class Run:
 
 
 def read_runs(specifications: list[str]) -> list[Run]:
-    """Runs of "FOLDER" or "LABEL=FOLDER". Raises InputError for a folder without episodes and a label that comes twice."""
+    """Runs of "FOLDER" or "LABEL=FOLDER". Raises InputError for a folder without episodes, a label that comes twice."""
     labels, folders = zip(*map(_parts, specifications))
     named = [label or name for label, name in zip(labels, _names(folders))]
     twice = next((label for label in named if named.count(label) > 1), None)
@@ -88,7 +88,8 @@ def _episodes(run: Path) -> Iterator[tuple[Key, dict]]:
 
 def write_page(runs: list[Run], path: Path) -> Path | None:
     """Write the page and, where they are too many for it, its episodes beside it: the folder, None without."""
-    games = [(key, [run.episodes.get(key) for run in runs]) for key in sorted({key for run in runs for key in run.episodes})]
+    keys = sorted({key for run in runs for key in run.episodes})
+    games = [(key, [run.episodes.get(key) for run in runs]) for key in keys]
     games.sort(key=lambda game: ["result", "way", "no"].index(_differ(game[1])))
     texts = [_json([play and _play(play) for play in plays]) for _, plays in games]
     beside = path.with_name(f"{path.stem}_games") if sum(map(len, texts)) > PAGE_BYTES else None
@@ -102,9 +103,10 @@ def write_page(runs: list[Run], path: Path) -> Path | None:
     }
     code = (PAGE / "page.js").read_text()
     pages = Environment(loader=FileSystemLoader(PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    code_hash = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()  # no other code may run in the page
     write_text(path, pages.get_template("page.html").render(
-        runs=runs, head=list(_head(runs)), index=_json(index), games=[] if beside else texts, beside=beside, code=code,
-        code_hash=base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(), style=(PAGE / "page.css").read_text(),
+        runs=runs, head=list(_head(runs)), index=_json(index), games=[] if beside else texts, beside=beside,
+        style=(PAGE / "page.css").read_text(), code=code, code_hash=code_hash,
     ))  # fmt: skip
     return beside
 
@@ -115,7 +117,7 @@ def _json(value: object) -> str:
 
 
 def _head(runs: list[Run]) -> Iterator[dict]:
-    """A line for each run and split: means over finished games, with intervals, and the difference from the first run."""
+    """A line for each run and split: means over finished games, intervals, and the difference from the first run."""
     for split in sorted({split for run in runs for split, _ in run.episodes}):
         tables = [_table(run, split) for run in runs]
         for run, table in zip(runs, tables):
@@ -146,7 +148,7 @@ def _game(key: Key, plays: list[dict | None]) -> dict:
 
 def _goal(episode: dict) -> str:
     text = " ".join(opening(episode).task.split())
-    sentence = next((text.partition(mark)[2] for mark in _GOALS if mark in text), "").strip(" []")
+    sentence = next((text.partition(mark)[2].partition("[SEP]")[0] for mark in _GOALS if mark in text), "").strip()
     return sentence[:200] or episode["meta"]["task_id"]
 
 
@@ -173,8 +175,9 @@ def _play(episode: dict) -> dict:
     start = opening(episode)
     verbs = next((list(decision["p_agent"]) for decision in planned(episode)), [])
     return {
-        "knowledge": start.task_knowledge, "read": start.read_by_agent, "verbs": verbs, "end": last_observation(episode),
-        "trials": len(episode.get("trials") or []), "told": all(step.invalid is not None for step in steps(episode)),
+        "knowledge": start.task_knowledge, "read": start.read_by_agent, "verbs": verbs,
+        "end": last_observation(episode), "trials": len(episode.get("trials") or []),
+        "told": all(step.invalid is not None for step in steps(episode)),
         "steps": [
             {"seen": step.observation, "thought": step.thought, "action": step.action, "invalid": step.invalid,
              **_decision(step.decision, verbs)} for step in steps(episode)
@@ -202,7 +205,8 @@ def main() -> None:
         raise InputError(f"--output {args.output}: is a folder, expected a file such as {args.output / 'viewer.html'}")
     runs = read_runs(args.runs)
     beside = write_page(runs, args.output)
-    print(f"wrote {args.output}: {sum(len(run.episodes) for run in runs)} episodes of {len(runs)} runs"
+    many = f"{len(runs)} runs" if len(runs) > 1 else "1 run"
+    print(f"wrote {args.output}: {sum(len(run.episodes) for run in runs)} episodes of {many}"
           + (f", those themselves in {beside}, to be kept beside it" if beside else ""))
 
 

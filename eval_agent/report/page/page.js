@@ -3,7 +3,7 @@
 const $ = id => document.getElementById(id);
 const {runs, games, beside} = JSON.parse($("index").textContent);
 const several = runs.length > 1, details = {}, filters = {};
-let sort = null, gamma = null, whole = false, shown = games.map((_, n) => n), place = {}, drawn = "";
+let sort = null, gamma = null, whole = false, shown = games.map((_, n) => n), place = {}, drawn = {};
 
 function el(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -179,21 +179,21 @@ function route() {
   const n = games.findIndex(game => game.split === split && game.id === id);
   $("list").hidden = n >= 0;
   $("game").hidden = n < 0;
-  if (n < 0) { place = {}; drawn = ""; document.title = "Episodes"; list(); return; }
+  if (n < 0) { place = {}; drawn = {}; document.title = "Episodes"; list(); return; }
   place = {n, step: Number(step) || 0, given, pair: given.split("-").filter(Boolean).map(Number)};
-  const found = detail(n), key = [n, given, gamma, whole].join(" ");
-  if (!found) { drawn = ""; $("game").textContent = "Loading the game …"; return; }
-  if (drawn !== key) draw(n, found);
-  document.title = `${games[n].goal}, step ${step}`;
+  const found = detail(n), y = scrollY, before = drawn, game = `${n} ${given}`;
+  if (!found) { drawn = {}; $("game").textContent = "Loading the game …"; return; }
+  drawn = {game, step: place.step, look: `${gamma} ${whole}`};
+  if (game !== before.game || drawn.look !== before.look) draw(n, found);
+  document.title = `${games[n].goal}, step ${place.step}`;
   for (const node of document.querySelectorAll("[data-step]")) {
     const here = Number(node.dataset.step) === place.step;
     node.classList.toggle("current", here);
     if (here) node.setAttribute("aria-current", "step"); else node.removeAttribute("aria-current");
   }
-  const current = document.querySelector("article.current");
-  if (current && (place.step > 0 || drawn === key)) current.scrollIntoView();
-  else if (drawn !== key) scrollTo(0, 0);
-  drawn = key;
+  if (game === before.game && place.step === before.step) scrollTo(0, y);  // only redrawn
+  else if (place.step > 0 || game === before.game) document.querySelector("article.current")?.scrollIntoView();
+  else scrollTo(0, 0);
 }
 
 function go(step, given = place.given) {

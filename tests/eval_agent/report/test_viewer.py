@@ -212,6 +212,21 @@ def test_gamma_redraws_every_decision_as_the_planner_would(browser, samples):
     assert page.texts("#gamma-text")[0] == f"as played: wkm {gamma_of(sample('wkm'))}"
 
 
+def test_what_is_looked_at_stays_in_sight_while_gamma_moves(browser, samples):
+    page = browser.open(samples, f"#seen/{CD}/0")
+    page.ask("scrollTo(0, 1500)")
+    page.slide(0.2)
+    assert page.ask("return scrollY") == 1500
+
+
+def test_of_three_runs_two_are_chosen(browser, tmp_path):
+    page = browser.open(page_of(tmp_path, *(SAMPLES / name for name in ("sft", "w_task", "wkm"))), f"#seen/{CD}/1")
+    assert page.ask("return document.documentElement.scrollWidth") == 1280
+    page.click("select[aria-label='left run'] option", "wkm")
+    until(lambda: page.hash == f"#seen/{CD}/1/2-1")
+    assert page.texts(".steps span") == ["wkm", "w_task"] and len(page.all("nav a")) == 40 + 6
+
+
 def test_two_runs_stand_in_two_columns_from_the_step_where_they_part(browser, samples):
     page = browser.open(samples, f"#seen/{CD}/0")
     left, right = (steps(sample(run)) for run in ("w_task", "wkm"))
@@ -323,6 +338,18 @@ def test_rewards_between_0_and_1_and_older_and_broken_episodes_are_shown(browser
     assert "1 invalid actions; which ones, this older result does not tell." in page.texts("#game")[0]
 
 
+@pytest.mark.parametrize("text, goal", [
+    ("You are in a room.\nYour task is to: cool some pan.", "cool some pan."),
+    ("Task Description:\nYour task is to boil water. First, focus on it.", "boil water. First, focus on it."),
+    ("WebShop [SEP] Instruction: [SEP] Find me shoes, under 40 dollars [SEP] Search", "Find me shoes, under 40 dollars"),
+    ("Something else.", "g"),
+])  # fmt: skip
+def test_a_game_is_called_after_its_goal(text, goal):
+    one = episode()
+    one["conversations"][2]["value"] = text
+    assert viewer._goal(one) == goal
+
+
 def test_runs_are_called_after_what_tells_their_folders_apart(tmp_path):
     a, b = (write_run(tmp_path / name / "alfworld_eval", episode()) for name in ("sft", "wkm"))
     assert [run.label for run in viewer.read_runs([str(a), str(b)])] == ["sft", "wkm"]
@@ -345,7 +372,7 @@ def test_the_command_says_where_the_page_is(tmp_path):
         return subprocess.run(command, capture_output=True, text=True)
 
     done = view(SAMPLES / "wkm", "--output", tmp_path / "new" / "v.html")
-    assert done.stdout == f"wrote {tmp_path}/new/v.html: 2 episodes of 1 runs\n" and done.returncode == 0, done.stderr
+    assert done.stdout == f"wrote {tmp_path}/new/v.html: 2 episodes of 1 run\n" and done.returncode == 0, done.stderr
     assert "://" not in (tmp_path / "new" / "v.html").read_text()
     for arguments, said in [
         ((tmp_path / "nowhere",), "nowhere: no such folder"),
