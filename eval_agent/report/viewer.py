@@ -133,8 +133,13 @@ def _table(run: Run, split: str) -> pd.DataFrame:
                 if part == split and episode["meta"]["finished"]}
     rows = [{**{name: episode["meta"][name] for name in ("steps", "invalid_actions")},
              "success": 100.0 * episode["meta"]["success"], "reward": 100.0 * episode["meta"]["reward"],
-             "overruled": sum(map(overruled, decisions)) if (decisions := planned(episode)) else None} for episode in finished.values()]
+             "overruled": _overruled(episode)} for episode in finished.values()]
     return pd.DataFrame(rows, index=list(finished), dtype="float64")
+
+
+def _overruled(episode: dict) -> int | None:
+    """How many decisions were overruled; None where the planner made none."""
+    return sum(map(overruled, decisions)) if (decisions := planned(episode)) else None
 
 
 def _game(key: Key, plays: list[dict | None]) -> dict:
@@ -166,7 +171,7 @@ def _summary(episode: dict) -> dict:
         "result": ("won" if meta["success"] else "lost") if meta["finished"] else "not finished",
         **{name: meta[name] for name in ("reward", "steps", "invalid_actions")},
         "reason": meta.get("error") or meta.get("terminate_reason"),
-        "overruled": sum(map(overruled, decisions)) if decisions else None, "at": counts,
+        "overruled": _overruled(episode), "at": counts,
     }  # fmt: skip
 
 

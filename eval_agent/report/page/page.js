@@ -175,7 +175,9 @@ function draw(n, found) {
 }
 
 function route() {
-  const [split, id, step = "0", given = ""] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  const [split, id, step = "0", given = ""] = location.hash.slice(1).split("/").map(part => {
+    try { return decodeURIComponent(part); } catch { return part; }  // a link that was cut short
+  });
   const n = games.findIndex(game => game.split === split && game.id === id);
   $("list").hidden = n >= 0;
   $("game").hidden = n < 0;

@@ -180,6 +180,18 @@ def test_a_game_is_walked_through_by_keys_and_a_link_leads_to_a_step(browser, sa
     assert 0 <= page.ask("return arguments[0].getBoundingClientRect().top", current) < 200
 
 
+@pytest.mark.parametrize("link", ["#seen/nothing/3", "#seen/%", "#", "#a/b/c/d/e"])
+def test_a_link_to_nothing_leads_to_the_list(browser, samples, link):
+    page = browser.open(samples, link)
+    assert page.errors == [] and len(page.all("#games tbody tr")) == 2 and page.all("#list")[0].is_displayed()
+
+
+@pytest.mark.parametrize("link", [f"#seen/{CD}/nothing/9-x", f"#seen/{CD}/99"])
+def test_a_link_to_a_step_that_is_not_there_leads_to_the_game(browser, samples, link):
+    page = browser.open(samples, link)
+    assert page.errors == [] and len(page.all("article")) > 40
+
+
 def test_a_step_shows_what_the_planner_knew_and_marks_what_it_did(browser, samples):
     page = browser.open(samples, f"#seen/{CD}/0")
     wkm = sample("wkm")
