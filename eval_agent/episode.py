@@ -7,6 +7,7 @@ state". Reflexion's trials are episodes one after the other, with a reflection b
 
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from eval_agent.trajectories.reply import ACTION, Reply, is_reasoning, parse_rep
 NO_ACTION = 'No action found. Answer in the form "Thought: your reasoning", new line, "Action: your command".'
 REFLECTION = "Reflection on your earlier trial: "
 LEFT_OUT = "[...]"
+NEXT_ACTIONS = 10  # of the neighbours', the most frequent ones that a result keeps: N may be thousands
 # a model that plays on alone would write the observation itself
 _AFTER_ACTION = "\nObservation"
 _BEFORE_ACTION = "\n" + ACTION
@@ -145,7 +147,7 @@ def _result(episode: "Episode", task: Task, split: str, outcome: dict, started: 
         "success": episode.success,
         "terminate_reason": outcome["terminate_reason"],
         "error": outcome["error"],
-        "invalid_actions": episode.invalid_actions,
+        "invalid_actions": len(episode.invalid_steps),
         "repaired_replies": episode.repaired_replies,
         "replaced_characters": episode.replaced_characters + (episode.world.replaced_characters if episode.world else 0),
         "seconds": round(time.monotonic() - started, 3),
@@ -156,6 +158,7 @@ def _result(episode: "Episode", task: Task, split: str, outcome: dict, started: 
         "conversations": _sharegpt(episode.messages),
         "world_model_conversations": _sharegpt(episode.world.messages) if episode.world else [],
         "decisions": episode.decisions,
+        "invalid_steps": episode.invalid_steps,
     }
 
 
@@ -221,7 +224,8 @@ class Episode:
         self.actions: list[str] = []
         self.pre_action = FIRST_PRE_ACTION
         self.asked_back = False
-        self.steps = self.invalid_actions = self.repaired_replies = self.replaced_characters = 0
+        self.invalid_steps: list[int] = []  # counted from 0
+        self.steps = self.repaired_replies = self.replaced_characters = 0
         self.reward = 0.0
         self.reward_parts: dict | None = None
         self.success = False
@@ -299,7 +303,7 @@ class Episode:
         if state_knowledge and not self.asked_back:  # which number is meant, no other episode can tell
             neighbours = settings.state_base.next_actions(state_knowledge, self.pre_action, settings.n_neighbours)
         decision = planner.decide(dict(zip(settings.verbs, scores)), neighbours, settings.gamma)
-        self._record(decision.verb, state_knowledge, decision, len(neighbours))
+        self._record(decision.verb, state_knowledge, decision, neighbours)
         return decision.verb
 
     def _action_in(self, reply: Reply) -> str | None:
@@ -309,17 +313,18 @@ class Episode:
         """(observation, done) of one step; a reply without action costs a step and changes nothing."""
         self.steps += 1
         if action is None:
-            self.invalid_actions += 1
+            self.invalid_steps.append(self.steps - 1)
             return NO_ACTION, False
         result = self.env.step(action)
         self.actions.append(action)
         self.pre_action, self.asked_back = action, result.asks_back
         self.reward, self.success, self.reward_parts = result.reward, result.success, result.reward_parts
-        self.invalid_actions += not result.valid
+        if not result.valid:
+            self.invalid_steps.append(self.steps - 1)
         return result.observation, result.done
 
     def _record(self, verb: str, state_knowledge: str | None = None, decision: planner.Decision | None = None,
-                n_neighbours: int = 0) -> None:
+                neighbours: Sequence[str] = ()) -> None:
         self.decisions.append({
             "step": self.steps,
             "pre_action": self.pre_action,
@@ -327,7 +332,8 @@ class Episode:
             "p_agent": decision and decision.p_agent,
             "p_know": decision and decision.p_know,
             "blend": decision and decision.blend,
-            "n_neighbours": n_neighbours,
+            "n_neighbours": len(neighbours),
+            "next_actions": dict(Counter(neighbours).most_common(NEXT_ACTIONS)),
             "agent_verb": decision.agent_verb if decision else verb,
             "verb": verb,
         })

@@ -50,6 +50,9 @@ def task(**changes) -> dict:
     return {name: value for name, value in merged.items() if value is not None}
 
 
+PLAYED = {"meta": {"task_id": "g", "task_type": "boil", "steps": 1, "reward": 0.0, "finished": True, "success": False,
+                   "invalid_actions": 0}}
+
 # entry -> [(arguments, files: name -> content, what is said)]; {in} has the files, {out} is for what is written
 ROWS = {
     EVALUATE: [
@@ -101,6 +104,28 @@ ROWS = {
         ("{in}", {}, "no run in it"),
         ("{in}/nothing", {}, "nothing: "),
     ],
+    "python -m eval_agent.report.export --output_dir {out}": [
+        ("{in}", {}, "no episode in it"),
+        ("{in}/nothing", {}, "nothing: no such folder"),
+        ("{in}", {"dev/g.json": {"meta": {"task_id": "g"}}}, "dev/g.json: "),
+        ("{in} --output {out}/e.csv.xz", {}, "argument --output: not allowed with argument --output_dir"),
+    ],
+    "python -m eval_agent.report.viewer --output {out}/v.html": [
+        ("", {}, "the following arguments are required: RUN_FOLDER"),
+        ("{in}", {}, "no episode in it"),
+        ("{in}/nothing", {}, "nothing: no such folder"),
+        ("A={in}/nothing", {}, "nothing: no such folder"),
+        ("{in} --output {in}", {"g.json": PLAYED}, "is a folder, expected a file such as"),
+        ("{in} {in}", {"g.json": PLAYED}, "two runs are called"),
+        ("{in}", {"g.json": "{"}, "g.json: malformed JSON"),
+        ("{in}", {"dev/g.json": {"meta": {"task_id": "g"}}}, "dev/g.json: "),
+        ("{in}", {"g.json": {**PLAYED, "conversations": [{"from": "gpt"}]}}, 'g.json: field "conversations.0.value" is missing'),
+        ("{in}", {"g.json": {**PLAYED, "conversations": [{"from": "gpt", "value": ""}]}}, 'conversations[0].from is not "human"'),
+        ("{in}", {"g.json": {**PLAYED, "decisions": [{"step": "one", "verb": "go"}]}}, 'g.json: field "decisions.0.step" is \'one\''),
+        ("{in}", {"g.json": {**PLAYED, "decisions": [{"step": 1, "verb": "go", "p_agent": {"go": 1.0}, "p_know": {"look": 1.0}}]}},
+         "g.json: decisions[0].p_know has other verbs than p_agent"),
+        ("{in}", {"g.json": {**PLAYED, "meta": {**PLAYED["meta"], "reward": float("nan")}}}, 'g.json: field "meta.reward" is nan'),
+    ],
     "python -m eval_agent.report.estimate": [("nothing", {}, "nothing.json: no such config")],
     "env NUM_WORKERS=many python -m eval_agent.report.paper": [
         ("table1", {}, '$NUM_WORKERS is "many", expected a positive whole number'),
@@ -113,7 +138,7 @@ ROWS = {
     ],
     "python -m eval_agent.demo.games": [
         ("--num_workers 0 --output_dir {out}/games", {}, "num_workers"),
-        ("--output_dir {in}/file", {"file": "text"}, "file: "),
+        ("--output_dir {in}/file", {"file": "text"}, "file is a file, expected a folder"),
     ],
     KNOWLEDGE: [
         ("--dataset_path {in}/p.json", {}, "p.json: no such file"),

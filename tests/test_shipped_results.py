@@ -1,11 +1,13 @@
 """The tables of data/results/tiny are what the report makes of the episodes' summaries beside them, byte for byte."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from eval_agent.report.episodes import RUN, TYPES, csv_reader
 from eval_agent.report.paper import main
+from eval_agent.report.viewer import read_runs, write_page
 from eval_agent.trajectories.episodes import digest, read_episodes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,3 +35,12 @@ def test_the_sample_episodes_are_those_of_the_tables(agent, method):
         meta, row = sample["meta"], run.loc[sample["meta"]["task_id"]]
         assert (row["steps"], row["success"], row["invalid_actions"], row["digest"]) == (
             meta["steps"], meta["success"], meta["invalid_actions"], digest(sample))
+
+
+def test_the_shipped_viewer_is_what_the_readme_s_command_writes(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    commands = (RESULTS / "README.md").read_text().replace("\\\n", " ").split("\n")
+    (line,) = [line for line in commands if line.startswith("python -m eval_agent.report.viewer")]
+    runs, output = shlex.split(line)[3:-2], shlex.split(line)[-1]
+    write_page(read_runs(runs), tmp_path / "viewer.html")
+    assert (tmp_path / "viewer.html").read_bytes() == Path(output).read_bytes(), line

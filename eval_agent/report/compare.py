@@ -68,14 +68,14 @@ def main() -> None:
                         help="a run's folder, with the subfolders dev and test; give once for each row, the one that "
                              "the others are compared with first")
     parser.add_argument("--task", default="alfworld", choices=TASKS, help="what was played (%(default)s)")
-    parser.add_argument("--output_dir", type=Path, default="outputs", help="where table.md, .csv and .png go")
+    parser.add_argument("--output_dir", type=Path, default="outputs", help="where table.md, .csv, .png and .pdf go")
     parser.add_argument("--note", default="", help="a sentence below the table")
     parser.add_argument("--published", metavar="BACKBONE", help="published numbers below, such as those of Mistral-7B")
     args = parser.parse_args()
     table = compare(parse_runs(args.run), args.task, args.published, args.note)
     markdown = write_tables(table, args.output_dir, "table")
     plot(table, args.output_dir / "table.png")
-    print(f"{markdown}\nwrote table.md, table.csv, table_by_type.csv and table.png to {args.output_dir}")
+    print(f"{markdown}\nwrote table.md, table.csv, table_by_type.csv, table.png and table.pdf to {args.output_dir}")
 
 
 if __name__ == "__main__":

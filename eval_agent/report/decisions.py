@@ -12,34 +12,12 @@ from pathlib import Path
 
 from eval_agent.command_line import Parser
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.knowledge.planner import blend, choose
+from eval_agent.report.steps import agent_verb, overruled, overruled_at, planned
 from eval_agent.report.table import grid
 from eval_agent.trajectories.episodes import read_episodes
 
 GAMMAS = [tenth / 10 for tenth in range(11)]
 MOST = 10  # kinds of overruling that are listed
-
-
-def planned(episode: dict) -> list[dict]:
-    """The decisions of an episode that the planner made; the others are the agent's alone."""
-    return [decision for decision in episode.get("decisions", []) if decision["p_agent"]]
-
-
-def overruled(decision: dict) -> bool:
-    """Whether the chosen verb is another than the agent's own."""
-    return decision["verb"] != agent_verb(decision)
-
-
-def agent_verb(decision: dict) -> str:
-    """What the agent would have gone on with; episodes from before it was recorded have the most probable verb."""
-    return decision.get("agent_verb") or choose(decision["p_agent"])
-
-
-def overruled_at(decision: dict, gamma: float) -> bool:
-    """:func:`overruled`, had Eq. 13 been asked at ``gamma``."""
-    if gamma == 1 or decision["p_know"] is None:
-        return False
-    return choose(blend(decision["p_agent"], decision["p_know"], gamma)) != agent_verb(decision)
 
 
 def to_markdown(episodes: list[dict]) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from eval_agent.errors import InputError
 from eval_agent.files import write_bytes
 from eval_agent.trajectories.episodes import RUN as RUN_FILE
-from eval_agent.trajectories.episodes import digest, read_episodes
+from eval_agent.trajectories.episodes import SUMMARY, digest, read_episodes
 
 RUN = ["task", "agent", "run", "split"]
 TYPES = dict.fromkeys([*RUN, "task_id", "task_type"], "str") | {
@@ -34,6 +34,21 @@ def read_run(folder: Path) -> pd.DataFrame:
     run = dict(zip(RUN, folder.absolute().parts[-len(RUN):]))
     rows = [{**run, **episode["meta"], "digest": digest(episode)} for episode in read_episodes(folder)]
     return pd.DataFrame(rows, columns=list(TYPES)).astype(TYPES)
+
+
+def split_folders(run: Path) -> list[Path]:
+    """The folders of a run's splits; ``run`` may be such a folder itself. Raises InputError where none has a result."""
+    if not run.is_dir():
+        example = "outputs/quickstart/agent_model/alfworld_demo_eval"
+        raise InputError(f"{run}: no such folder, expected a run's, such as {example}")
+    found = [folder for folder in (run, *sorted(run.iterdir())) if folder.is_dir() and _has_episodes(folder)]
+    if not found:
+        raise InputError(f"{run}: no episode in it or in its folders (dev, test ...)")
+    return found
+
+
+def _has_episodes(folder: Path) -> bool:
+    return any(path.name not in (RUN_FILE, SUMMARY) for path in folder.glob("*.json"))
 
 
 def read_out(out: Path) -> pd.DataFrame:

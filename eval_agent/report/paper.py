@@ -95,7 +95,7 @@ def write_results(plan: Plan) -> None:
     markdown = write_tables(table, folder, experiment.name)
     if experiment.plot:
         plot(table, folder / f"{experiment.name}.png")
-    ends = ".md,.csv,_by_type.csv" + (",.png" if experiment.plot else "")
+    ends = ".md,.csv,_by_type.csv" + (",.png,.pdf" if experiment.plot else "")
     print(f"\n{markdown}\nwrote {folder / experiment.name}{{{ends}}}")
 
 

@@ -1,8 +1,10 @@
-"""A report as a PNG: ours filled with its interval, the paper's values hollow beside it.
+"""A report as a picture, PNG and PDF: ours filled with its interval, the paper's values hollow beside it.
 
-Seen and unseen differ in shade and in marker, so that a print in black and white can be read.
+Seen and unseen differ in shade and in marker, so that a print in black and white can be read; blue and orange are told
+apart by colour-blind people. Above the legend stands what all rests on: games, seeds, what is missing.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill
 
@@ -26,6 +28,7 @@ STYLE = {
     "axes.spines.right": False,
     "hatch.linewidth": 0.6,
     "axes.axisbelow": True,
+    "pdf.fonttype": 42,  # text as text: publishers refuse matplotlib's own kind of font
 }
 FILLS = {
     "dev": {"color": "#1f4e79"},
@@ -35,10 +38,12 @@ LINES = {"dev": {"color": "#1f4e79", "linestyle": "-"}, "test": {"color": "#c065
 MARKERS = {"dev": "D", "test": "s"}
 PANEL_WIDTH = 3.4, 2.5  # inches: a column of print; less where measures stand beside each other
 LABEL_WIDTH = 22  # characters of a row's label on one line
+TITLE_WIDTH, TITLE_LINE = 17, 0.14  # of the legend's title: characters on an inch, inches of a line
 
 
 def plot(report: Report, path: Path) -> None:
-    """Write the PNG that the experiment asks for: a panel for each task and measure that has numbers."""
+    """Write the PNG that the experiment asks for, and a PDF beside it: a panel for each task and measure that has
+    numbers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cells = report.cells[report.cells["row"].isin([row.label for row in report.experiment.rows])]
     there = [cells[cells[name].notna()] for name in ("mean", "published")]
@@ -61,9 +66,26 @@ def plot(report: Report, path: Path) -> None:
         for place, task in enumerate(tasks):
             if task not in tasks[:place]:
                 axes[place].set_title(TASKS[task], loc="left")
-        _legend(figure, axes, report)
+        _legend(figure, axes, report, cells)
         figure.savefig(path, dpi=200)
+        # no date: the same bytes for the same report
+        figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None})
         pyplot.close(figure)
+
+
+def rests_on(cells: pd.DataFrame) -> Iterator[str]:
+    """A sentence for each column: its games, the seeds (of most rows, then of the others), what was not measured."""
+    for column, part in cells.drop_duplicates(["column", "row"]).groupby("column", sort=False):
+        measured = part[part["mean"].notna()]
+        groups = sorted(measured.groupby("runs"), key=lambda group: -len(group[1]))
+        seeds = [f"{n} seed{'s' if n > 1 else ''}" for n, _ in groups]
+        others = [f"{name}: {', '.join(rows['row'])}" for name, (_, rows) in zip(seeds[1:], groups[1:])]
+        gaps = list(part.loc[part["mean"].isna(), "row"])
+        for cell in measured[measured["missing_episodes"] > 0].to_dict("records"):
+            there, left = cell["episodes"], cell["missing_episodes"]
+            gaps.append(f"{left} of {left + there} episodes of {cell['row']}")
+        yield "; ".join([", ".join([f"{column}: {part['all_games'].iloc[0]} games", *seeds[:1]]), *others,
+                         *([f"missing: {', '.join(gaps)}"] if gaps else [])]) + "."
 
 
 def _figure(report: Report, panels: int, height: float, **options):
@@ -137,8 +159,8 @@ def _gamma_panel(axis, report: Report, panel: pd.DataFrame) -> None:
     axis.grid(axis="y", color="0.9")
 
 
-def _legend(figure, axes, report: Report) -> None:
-    """Outside the data, an entry once; with it what the whiskers or bands are."""
+def _legend(figure, axes, report: Report, cells: pd.DataFrame) -> None:
+    """Outside the data, an entry once; with it what the whiskers or bands are, and what all of it rests on."""
     found = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
@@ -150,5 +172,8 @@ def _legend(figure, axes, report: Report) -> None:
     )
     title = [f"measured: {report.backbone}"] if report.backbone else []
     title += [f"paper: {report.published_backbone}"] if any("paper" in label for label in shown) else []
-    figure.legend(shown.values(), shown.keys(), title="; ".join(title), loc="outside lower center", ncols=2 * len(axes),
+    lines = filter(None, ["; ".join(title), *rests_on(cells)])
+    title = "\n".join(fill(line, int(TITLE_WIDTH * figure.get_figwidth())) for line in lines)
+    figure.set_figheight(figure.get_figheight() + TITLE_LINE * title.count("\n"))
+    figure.legend(shown.values(), shown.keys(), title=title, loc="outside lower center", ncols=2 * len(axes),
                   frameon=False, columnspacing=1.0, handlelength=1.6, alignment="left", title_fontsize=8)

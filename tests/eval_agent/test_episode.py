@@ -247,6 +247,8 @@ def test_the_blend_can_be_checked_by_hand(env, task, state_base):
     # 0.4 * 0.6; 0.4 * 0.3 + 0.6 * 0.25; 0.4 * 0.1 + 0.6 * 0.75
     assert second["blend"] == pytest.approx({"go": 0.24, "take": 0.27, "open": 0.49})
     assert (second["n_neighbours"], second["verb"]) == (4, "open")
+    retrieved = ["take mug 1 from desk 1", "open drawer 2", "open microwave 1", "open fridge 1"]
+    assert second["next_actions"] == dict.fromkeys(retrieved, 1)
     assert reply == "Thought: step 1.\nAction: open desk 1"
 
 
@@ -305,6 +307,7 @@ def test_an_answer_without_action_gets_an_error_observation(env, task, expert):
     assert turns[8] == "Observation: Nothing happens."
     meta = result["meta"]
     assert (meta["invalid_actions"], meta["steps"], meta["success"]) == (3, len(expert) + 3, True)
+    assert result["invalid_steps"] == [0, 1, 2]
 
 
 def test_what_was_not_executed_is_no_pre_action(env, task, state_base):

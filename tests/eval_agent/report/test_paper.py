@@ -117,7 +117,7 @@ def test_the_same_episodes_give_the_same_files(toy_paper):
         main(["fig3", "toy"])
         folder = toy_paper / "outputs" / "paper" / "toy"
         sums.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()})
-    assert sums[0] == sums[1] and set(sums[0]) == {"fig3.md", "fig3.csv", "fig3_by_type.csv", "fig3.png"}
+    assert sums[0] == sums[1] and set(sums[0]) == {"fig3.md", "fig3.csv", "fig3_by_type.csv", "fig3.png", "fig3.pdf"}
 
 
 def test_wins_need_every_method(toy_paper):
