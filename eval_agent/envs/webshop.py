@@ -27,7 +27,7 @@ from eval_agent.webshop.store import Shop
 class WebShopEnv(BaseEnv):
     """Visits to one shop after the other; it keeps the shop that it used last."""
 
-    packages = ("thefuzz", "rapidfuzz", "numpy", "regex")
+    packages = ("thefuzz", "rapidfuzz", "numpy")
     modules = (analyser, build, catalogue, expert, goals, nouns, pages, porter, request, reward, search, store)
 
     def __init__(self):

@@ -15,6 +15,8 @@ BACK, PREVIOUS, NEXT, BUY = "Back to Search", "< Prev", "Next >", "Buy Now"
 DESCRIPTION, FEATURES, REVIEWS = SUB_PAGES = ("Description", "Features", "Reviews")
 _ACTION = re.compile(r"(.+)\[(.+)\]")
 _BLANK = re.compile(r"[ \t\n\r\f\v]*")
+# lower-cased text of what can be clicked -> (button or kind, what: an asin, a page, or group and value)
+Targets = dict[str, tuple[str, str | tuple[str, str]]]
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"}
 
 
@@ -71,6 +73,11 @@ class Session:
         return Turn(self.text, 0.0, self.done, False)
 
     @property
+    def clickable(self) -> list[str]:
+        """The arguments that click[...] takes on this page."""
+        return list(self._targets)
+
+    @property
     def chosen(self) -> dict[str, str]:
         """The options chosen on the page of the product: group -> value."""
         return dict(self._chosen)
@@ -80,13 +87,13 @@ class Session:
         self._number = 0  # of the page of results
         self._product: Product | None = None
         self._chosen: dict[str, str] = {}
-        self._targets: dict[str, tuple[str, str]] = {}
+        self._targets: Targets = {}
         self.text = page("WebShop", *self._asked(), "Search")
 
     def _asked(self) -> tuple[str, str]:
         return "Instruction:", self.goal.instruction_text
 
-    def _click(self, kind: str, value: str) -> Turn:
+    def _click(self, kind: str, value: str | tuple[str, str]) -> Turn:
         if kind == BUY:
             return self._buy()
         if kind == BACK:
@@ -99,8 +106,8 @@ class Session:
             self._product = self.shop.product(value)
             self._show_item()
         elif kind == "option":
-            group, choice = json.loads(value)
-            self._chosen[group] = choice
+            group, chosen = value
+            self._chosen[group] = chosen
         else:
             self._show_sub_page(kind)
         return Turn(self.text, 0.0, False, True)
@@ -111,7 +118,7 @@ class Session:
         else:
             self._show_results(self._number - (to == "results"))
 
-    def _show(self, parts: list[str], targets: dict[str, tuple[str, str]]) -> None:
+    def _show(self, parts: list[str], targets: Targets) -> None:
         self.text, self._targets = page(*self._asked(), *parts), targets
 
     def _show_results(self, number: int) -> None:
@@ -131,9 +138,9 @@ class Session:
         for group, values in product.options.items():
             parts += [group, *values]
         parts += [product.title, f"Price: {product.tag}", "Rating: N.A.", *SUB_PAGES, BUY]
-        targets = {button.lower(): (button, "") for button in [BACK, PREVIOUS, *SUB_PAGES, BUY]}
+        targets: Targets = {button.lower(): (button, "") for button in [BACK, PREVIOUS, *SUB_PAGES, BUY]}
         for group, values in product.options.items():
-            targets |= {value: ("option", json.dumps([group, value])) for value in values}
+            targets |= {value: ("option", (group, value)) for value in values}
         self._show(parts, targets)
 
     def _show_sub_page(self, name: str) -> None:

@@ -137,7 +137,7 @@ def measure_shop(folder: Path) -> tuple[dict, list[Goal]]:
         session = Session(shop, goals[number])
         session.step(f"search[{goals[number].instruction}]")
         calls += 2
-        for action in _visit(session, generator):
+        for action in _visit(session, shop, generator):
             took, turn = timed(session.step, action)
             calls += 1
             (buys if turn.done else clicks).append(took)
@@ -148,13 +148,13 @@ def measure_shop(folder: Path) -> tuple[dict, list[Goal]]:
     }, goals
 
 
-def _visit(session: Session, generator: random.Random) -> Iterator[str]:
+def _visit(session: Session, shop: Shop, generator: random.Random) -> Iterator[str]:
     """A product of the page, its sub pages, some options, and the purchase."""
-    products = [target for kind, target in session._targets.values() if kind == "product"]
-    yield f"click[{generator.choice(products)}]"
+    asin = generator.choice([target.upper() for target in session.clickable if target.upper() in shop])
+    yield f"click[{asin}]"
     for name in ("description", "< prev", "features", "< prev"):
         yield f"click[{name}]"
-    for values in session._product.options.values():
+    for values in shop.product(asin).options.values():
         yield f"click[{generator.choice(values)}]"
     yield "click[buy now]"
 

@@ -59,6 +59,7 @@ def test_empty_parts_of_a_page(parts, text):
 def test_the_pages(session):
     assert session.reset() == f"WebShop [SEP] {ASKED}Search"
     assert play(session, "search[mug]").text == ASKED + RESULTS
+    assert session.clickable == ["back to search", "next >", "b00mug0001", "b00mug0002"]
     assert play(session, "click[b00mug0001]").text == ASKED + ITEM
     assert play(session, "click[Dark Red]").text == ASKED + ITEM
     assert play(session, "click[Description]").text == (
