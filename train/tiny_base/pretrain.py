@@ -101,10 +101,12 @@ class Pretraining:
         self.device = next(model.parameters()).device
         matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-        values = {"lr": recipe["learning_rate"], "weight_decay": recipe["weight_decay"]}
+        rate, decay = recipe["learning_rate"], recipe["weight_decay"]
+        # tied embeddings all move at every step: where copying heads tell tokens apart by them they have to be slow
+        self.rates = [rate, rate * recipe.get("embedding_rate", 1.0)]
         self.optimizers = [
-            torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **values),
-            torch.optim.AdamW(others, betas=(0.9, 0.95), **values),
+            torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", lr=rate, weight_decay=decay),
+            torch.optim.AdamW(others, betas=(0.9, 0.95), lr=self.rates[1], weight_decay=decay),
         ]
         self.seconds = 0.0  # of training, over all starts
         self.total_seconds = 60.0 * sum(stage["minutes"] for stage in recipe["stages"])
@@ -139,9 +141,9 @@ class Pretraining:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         factor = self.rate()
-        for optimizer in self.optimizers:
+        for optimizer, rate in zip(self.optimizers, self.rates):
             for group in optimizer.param_groups:
-                group["lr"] = self.recipe["learning_rate"] * factor
+                group["lr"] = rate * factor
             optimizer.step()
             optimizer.zero_grad()
         seconds = time.monotonic() - started
