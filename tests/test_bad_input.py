@@ -124,7 +124,7 @@ ROWS = {
         ("{in}", {"g.json": {**PLAYED, "decisions": [{"step": "one", "verb": "go"}]}}, 'g.json: field "decisions.0.step" is \'one\''),
         ("{in}", {"g.json": {**PLAYED, "decisions": [{"step": 1, "verb": "go", "p_agent": {"go": 1.0}, "p_know": {"look": 1.0}}]}},
          "g.json: decisions[0].p_know has other verbs than p_agent"),
-        ("{in}", {"g.json": {**PLAYED, "meta": {**PLAYED["meta"], "reward": float("nan")}}}, 'g.json: field "meta.reward" is nan'),
+        ("{in}", {"g.json": {**PLAYED, "meta": {**PLAYED["meta"], "reward": float("nan")}}}, 'g.json: malformed JSON: NaN is no JSON number'),
     ],
     "python -m eval_agent.report.estimate": [("nothing", {}, "nothing.json: no such config")],
     "env NUM_WORKERS=many python -m eval_agent.report.paper": [
