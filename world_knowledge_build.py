@@ -20,8 +20,7 @@ import json
 import sys
 from pathlib import Path
 
-from eval_agent.command_line import Parser
-from eval_agent.config import positive
+from eval_agent.command_line import Parser, positive
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import Journal, check_output, read_records, write_json, write_text
 from eval_agent.knowledge.synthesis import (

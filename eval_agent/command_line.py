@@ -1,7 +1,13 @@
-"""The command line of an entry script: its docstring is the help, and a fault in it is one sentence."""
+"""The command line of an entry script, and numbers in the environment: a fault in them is one sentence.
+
+The entry's docstring is the help.
+"""
 
 import argparse
 import difflib
+import os
+
+from eval_agent.errors import InputError
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,3 +29,20 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         self.exit(2, f"error: {message} (--help lists the arguments)\n")
+
+
+def positive(text: str) -> int:
+    """Type of a flag: a whole number from 1 on; argparse shows the message of what this raises."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("expected a positive whole number")
+    return number
+
+
+def positive_variable(name: str, default: int) -> int:
+    """A whole number from 1 on in the environment; ``default`` where it is not set. Raises InputError."""
+    text = os.environ.get(name) or str(default)
+    try:
+        return positive(text)
+    except (ValueError, argparse.ArgumentTypeError):
+        raise InputError(f'${name} is "{text}", expected a positive whole number') from None

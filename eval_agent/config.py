@@ -5,8 +5,6 @@ replace those of the other file. Whatever is wrong with a field is one InputErro
 what was expected, before anything long is loaded.
 """
 
-import argparse
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -345,23 +343,6 @@ def read_instruction(path: str) -> str:
     if not text:
         raise InputError(f"{path}: the instruction is empty")
     return text
-
-
-def positive(text: str) -> int:
-    """Type of a flag: a whole number from 1 on; argparse shows the message of what this raises."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("expected a positive whole number")
-    return number
-
-
-def positive_variable(name: str, default: int) -> int:
-    """A whole number from 1 on in the environment; ``default`` where it is not set. Raises InputError."""
-    text = os.environ.get(name) or str(default)
-    try:
-        return positive(text)
-    except (ValueError, argparse.ArgumentTypeError):
-        raise InputError(f'${name} is "{text}", expected a positive whole number') from None
 
 
 def _load(model: type[Model], path: Path, **more: Any) -> Model:

@@ -17,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from eval_agent.command_line import Parser
+from eval_agent.command_line import Parser, positive
 from eval_agent.config import (
     Method,
     TaskConfig,
@@ -26,7 +26,6 @@ from eval_agent.config import (
     load_model_config,
     load_task_config,
     override,
-    positive,
 )
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.evaluation import Evaluation

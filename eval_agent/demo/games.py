@@ -18,8 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from eval_agent.command_line import Parser
-from eval_agent.config import positive
+from eval_agent.command_line import Parser, positive
 from eval_agent.demo.layout import Goal, goals_in, place_things
 from eval_agent.demo.problem import game_data, traj_data
 from eval_agent.demo.rooms import TRAIN_ROOMS, UNSEEN_ROOMS, Room

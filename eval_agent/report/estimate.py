@@ -9,8 +9,8 @@ Reckons with the counts of configs/estimate.json, the epochs of the recipe and t
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval_agent.command_line import Parser
-from eval_agent.config import Rates, positive_variable
+from eval_agent.command_line import Parser, positive_variable
+from eval_agent.config import Rates
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_json
 from eval_agent.report.experiment import Experiment, names

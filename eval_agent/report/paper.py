@@ -14,8 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from eval_agent.command_line import Parser
-from eval_agent.config import positive_variable
+from eval_agent.command_line import Parser, positive_variable
 from eval_agent.errors import exit_on_input_error
 from eval_agent.report.episodes import csv_reader, read_run
 from eval_agent.report.experiment import Experiment, names

@@ -30,8 +30,7 @@ from fastchat.conversation import conv_templates
 from fastchat.model.model_adapter import add_model_args
 
 from eval_agent.agents.replies import Models
-from eval_agent.command_line import Parser
-from eval_agent.config import positive
+from eval_agent.command_line import Parser, positive
 from eval_agent.connection import ConnectionFault, ask, checked_address, is_loopback
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.serve.listening import listen, serving

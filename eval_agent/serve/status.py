@@ -9,8 +9,7 @@ where something else answers there, or a proxy does.
 import sys
 
 from eval_agent.agents.replies import Address, Models, WorkerStatus
-from eval_agent.command_line import Parser
-from eval_agent.config import positive
+from eval_agent.command_line import Parser, positive
 from eval_agent.connection import ConnectionFault, ask, checked_address
 from eval_agent.errors import InputError, exit_on_input_error
 

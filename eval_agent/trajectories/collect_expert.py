@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from eval_agent.command_line import Parser
-from eval_agent.config import TaskConfig, load_task_config, positive, read_instruction
+from eval_agent.command_line import Parser, positive
+from eval_agent.config import TaskConfig, load_task_config, read_instruction
 from eval_agent.envs import BaseEnv, ExpertFailed, ProcessEnv, with_restarts
 from eval_agent.envs.worker import env_class, run_in_envs
 from eval_agent.errors import InputError, exit_on_input_error
