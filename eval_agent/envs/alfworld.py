@@ -16,7 +16,7 @@ from alfworld.agents.expert import HandCodedTWAgent
 
 from eval_agent.envs import textworld_engine
 from eval_agent.envs.base import BaseEnv, ExpertFailed, StepResult
-from eval_agent.envs.textworld_engine import new_engine, read_game, warn_without_cache
+from eval_agent.envs.textworld_engine import games_cache, new_engine, read_game
 from eval_agent.errors import InputError
 from eval_agent.tasks.alfworld import AlfWorldTask
 
@@ -32,7 +32,7 @@ class AlfWorldEnv(BaseEnv):
 
     @classmethod
     def check_requirements(cls) -> None:
-        warn_without_cache()
+        games_cache()  # warns here, once, where there is none
 
     def __init__(self):
         self._engine = new_engine()

@@ -13,10 +13,7 @@ import copy
 import functools
 import gzip
 import json
-import os
 import re
-import sys
-import tempfile
 import zlib
 from collections.abc import Callable
 from importlib.metadata import version
@@ -33,7 +30,7 @@ from textworld.envs.pddl import textgen
 from textworld.logic import Rule
 
 from eval_agent.errors import InputError
-from eval_agent.files import cache_key, file_digest, write_bytes
+from eval_agent.files import cache_folder, cache_key, file_digest, write_bytes
 
 _TASK = re.compile(r'"task": \[\s*\{\s*"rhs": "([^"\\]*)"\s*\}\s*\]')  # in a grammar, no escapes in it
 Problem = pddl.Task | SimpleNamespace  # the namespace has of a Task what TextWorld reads of it
@@ -53,23 +50,14 @@ def read_game(game_file: str) -> dict:
     try:
         with open(game_file, encoding="utf-8") as file:
             game = json.load(file)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{game_file}: cannot be read as a game ({error})") from None
+    if not isinstance(game, dict):
+        raise InputError(f"{game_file}: is no game: expected an object, found {type(game).__name__}")
     missing = [key for key in ("pddl_domain", "grammar", "pddl_problem") if key not in game]
     if missing:
         raise InputError(f'{game_file}: is no game: field "{missing[0]}" is missing')
     return game
-
-
-def warn_without_cache() -> None:
-    """One line on stderr where games cannot be kept on disk: they are played all the same, more slowly."""
-    folder = _cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        print(f"warning: {folder}: cannot be written ({error.strerror}), so each start of a game translates "
-              "it anew; set XDG_CACHE_HOME to a folder that can", file=sys.stderr)
 
 
 @functools.cache
@@ -112,13 +100,16 @@ def _shared_by_games(parse: Callable) -> Callable:
     return parse_grammar
 
 
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wkm" / "games"
+def games_cache() -> Path | None:
+    """Where translations are kept; None, with a warning, where there can be no such place: games start more slowly."""
+    return cache_folder("games")
 
 
 def _kept_on_disk(translate: Callable[[str, str], tuple[Problem, str]]) -> Callable:
     """``translate`` with each answer kept in the user's cache, if that can be written."""
-    folder = _cache_folder()
+    folder = games_cache()
+    if folder is None:
+        return translate
     versions = [version("textworld"), version("fast_downward_textworld")]
     source = file_digest(__file__)  # of the form in which it is kept
 
@@ -133,7 +124,7 @@ def _kept_on_disk(translate: Callable[[str, str], tuple[Problem, str]]) -> Calla
         try:
             write_bytes(file, gzip.compress(json.dumps(kept).encode(), compresslevel=6, mtime=0))
         except OSError:
-            pass  # warn_without_cache has said so
+            pass  # the disk is full, say: it is translated anew the next time
         return _from_json(kept)
 
     return read_or_translate
