@@ -13,7 +13,7 @@ from eval_agent.agents.openai import UNREADABLE, connect, full_context, may_pass
 from eval_agent.errors import InputError
 from eval_agent.knowledge.synthesis import NoKnowledge
 from eval_agent.trajectories.format import OBSERVATION, Step, one_line
-from eval_agent.trajectories.reply import ACTION
+from eval_agent.trajectories.reply import ACTION, without_reasoning
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompt" / "synthesis"
 OPENINGS = {"task_knowledge": "Task Knowledge: When", "state_knowledge": "State Knowledge:"}
@@ -226,7 +226,7 @@ def clean(gen: str, text: str, cut_off: bool) -> str:
     without workflows or cut off.
     """
     opening = OPENINGS[gen]
-    text = text.rpartition("</think>")[2]  # reasoning models
+    text = without_reasoning(text)
     found = _OPENED[gen].search(text)
     if not found:
         raise NoKnowledge(f'The answer does not begin with "{opening}": {one_line(text)[:80]!r}.')
