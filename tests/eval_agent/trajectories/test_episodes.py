@@ -57,3 +57,11 @@ def test_a_summary_names_failures_and_splits_by_type():
     assert summary["failures"] == [{"task_id": "c", "error": "ModelError: off"}]
     assert {kind: part["success_rate"] for kind, part in summarize_by_type(episodes).items()} == {"boil": 1, "melt": 0}
     assert summarize([])["average_steps"] is None
+
+
+def test_the_share_of_repaired_replies_is_of_the_episodes_that_count_them():
+    """One reply a step; results from before they were counted do not tell."""
+    told, older = episode("a", steps=4), episode("b", steps=6)
+    told["meta"]["repaired_replies"] = 1
+    assert summarize([told, older])["repaired_replies"] == 0.25
+    assert summarize([older])["repaired_replies"] is None
