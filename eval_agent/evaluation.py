@@ -14,7 +14,7 @@ from eval_agent.envs import ProcessEnv
 from eval_agent.envs.worker import run_in_envs
 from eval_agent.episode import Agent, Crashed, Planner, WorldModel, run_episode
 from eval_agent.errors import InputError
-from eval_agent.files import Lock, check_output_folder, write_json
+from eval_agent.files import Lock, write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.planner import by_first_token
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
@@ -102,10 +102,9 @@ class Evaluation:
             check_run(self.folder, settings)
         pending = [task for task in tasks if override or not is_finished(self.folder, task.task_id)]
         if pending:
-            check_output_folder(self.folder)
+            env.check()
+            models = self._load_models()
             with Lock(self.folder / f"part{index}of{parts}", "wait until it has ended, or choose another --exp_name"):
-                env.check()
-                models = self._load_models()
                 if override:
                     clear_run(self.folder, settings, [task.task_id for task in tasks])
                 write_json(self.folder / RUN, settings)

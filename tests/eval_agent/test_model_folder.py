@@ -73,7 +73,7 @@ def test_a_folder_without_a_model(tmp_path):
 
 
 @pytest.mark.parametrize("content, said", [
-    ("", "malformed JSON"), ("{", "malformed JSON"), ("[]", "expected an object, found list"),
+    ("", "the file is empty"), ("{", "malformed JSON"), ("[]", "expected an object, found list"),
     ("{}", "\"base_model_name_or_path\" is None"), ('{"base_model_name_or_path": ""}', "is ''"),
     ('{"base_model_name_or_path": 7}', "is 7"),
 ])

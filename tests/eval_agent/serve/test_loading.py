@@ -39,7 +39,7 @@ def test_paths_pair_with_names_and_share_a_base(base_model, adapters):
     (["{lost_base}"], None, "no such folder: \"/gone\""),
     (["{prompt_tuning}"], None, '"peft_type" is "PROMPT_TUNING", expected "LORA"; merge it into its base'),
     (["{broken}"], None, "malformed JSON at line 1"),
-    (["{empty_config}"], None, "malformed JSON at line 1"),
+    (["{empty_config}"], None, "the file is empty"),
     (["{list_config}"], None, "adapter_config.json: expected an object, found list"),
     (["{relative}"], None, "(looked in the working folder, {relative} and above it, "),
     (["{hub_like}"], None, 'no such folder: "nobody/nothing"'),
