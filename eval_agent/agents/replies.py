@@ -1,5 +1,6 @@
 """The fields that are read of what FastChat's controller and workers answer, ours and its own."""
 
+from eval_agent.agents.chat_templates import OwnTemplate
 from eval_agent.connection import Reply
 
 
@@ -47,10 +48,11 @@ class Conversation(Reply):
 
 
 class Format(Reply):
-    """/worker_chat_format"""
+    """/worker_chat_format; with "auto" comes the model's own chat template."""
 
     template: str | None
     source: str
+    own: OwnTemplate | None = None
 
 
 class Details(Reply):
