@@ -23,7 +23,7 @@ from transformers import ProgressCallback, Trainer  # noqa: E402
 
 from eval_agent.agents.chat_format import OWN_SHA256  # noqa: E402
 from eval_agent.agents.chat_templates import AUTO, ChatTemplate, OwnTemplate, get_template  # noqa: E402
-from eval_agent.agents.own_template import own_template  # noqa: E402
+from eval_agent.agents.own_template import own_template, written_otherwise  # noqa: E402
 from eval_agent.errors import InputError, exit_on_input_error, sentence, warn  # noqa: E402
 from eval_agent.files import Lock, check_output_folder, file_digest  # noqa: E402
 from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments  # noqa: E402
@@ -89,6 +89,8 @@ def train(
         return
 
     tokenizer, config = loaded
+    if args.process_index == 0 and model_args.template != AUTO:
+        warn_of_another_format(template, tokenizer, model_args.model_name_or_path)
     longest = data_args.cutoff_len
     if args.stage == "dpo":
         longest = data_args.max_prompt_len + data_args.max_target_len
@@ -171,6 +173,15 @@ def encode(
     return encode_conversations(
         records, tokenizer, template, longest, data_args.train_on_prompt, data_args.overwrite_cache
     )
+
+
+def warn_of_another_format(template: ChatTemplate, tokenizer, base: str) -> None:
+    """A recipe that extends another one may have inherited a chat format that is not its model's."""
+    if written_otherwise(tokenizer, base, template):
+        warn(
+            f'--template {template.name} writes another text than the chat template of {base}, which others prompt it with; '
+            f"--template {AUTO} takes that one"
+        )
 
 
 def show_progress(trainer: Trainer) -> Progress:

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 
-from eval_agent.agents.chat_templates import AUTO, OwnTemplate
+from eval_agent.agents.chat_templates import AUTO, ChatTemplate, OwnTemplate
 from eval_agent.errors import InputError, warn
 
 _DAY = datetime(2024, 7, 26)  # wherever a template asks for today: what Llama's fall back to
@@ -44,6 +44,16 @@ def own_template(tokenizer, base: str) -> OwnTemplate:
     which tokenises the prompt's text, would not read the template's own tokens.
     """
     return _Reading(tokenizer, base).take_apart()
+
+
+def written_otherwise(tokenizer, base: str, template: ChatTemplate) -> bool:
+    """Whether the chat template of ``tokenizer`` is known to prompt with another text than a named ``template``."""
+    try:
+        own = own_template(tokenizer, base)
+    except InputError:
+        return False
+    bos = tokenizer.bos_token or ""
+    return own.render(_dialogue(3)).removeprefix(bos) != template.render(_dialogue(3)).removeprefix(bos)
 
 
 def check_rendering(tokenizer, template: OwnTemplate, turns: list[dict], system: str | None, text: str) -> None:

@@ -1,6 +1,8 @@
 """The fields that are read of what FastChat's controller and workers answer, ours and its own."""
 
-from eval_agent.agents.chat_templates import OwnTemplate
+from pydantic import model_validator
+
+from eval_agent.agents.chat_templates import AUTO, OwnTemplate
 from eval_agent.connection import Reply
 
 
@@ -53,6 +55,12 @@ class Format(Reply):
     template: str | None
     source: str
     own: OwnTemplate | None = None
+
+    @model_validator(mode="after")
+    def _comes_along(self):
+        if self.template == AUTO and self.own is None:
+            raise ValueError(f'"template" is "{AUTO}", and "own" is missing')
+        return self
 
 
 class Details(Reply):

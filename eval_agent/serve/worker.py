@@ -59,14 +59,14 @@ class AdapterWorker(ModelWorker):
             models[0].base,
             names,
             args.limit_worker_concurrency,
-            conv_template=args.conv_template,
+            conv_template=None if args.conv_template == AUTO else args.conv_template,
         )
         sys.stdout, sys.stderr = streams  # FastChat makes them loggers
         self.models = models
         self.made_of = {name: made_of(model) for model in models for name in model.names}
         self.chat_formats = {}
         for model in models:
-            chat_format = _chat_format_of(model, self.conv.name, given=args.conv_template is not None)
+            chat_format = _chat_format_of(model, self.conv.name, args.conv_template)
             self.chat_formats.update(dict.fromkeys(model.names, chat_format))
         base, self.tokenizer = _load_base(args, models[0].base)
         if self.tokenizer.pad_token is None:
@@ -154,14 +154,19 @@ class AdapterWorker(ModelWorker):
         return answer
 
 
-def _chat_format_of(model: ServedModel, conversation: str, given: bool) -> ChatFormat:
-    """As its training run says, else as FastChat's ``conversation``, else, unless that was ``given``, the base's own."""
+def _chat_format_of(model: ServedModel, conversation: str, flag: str | None) -> ChatFormat:
+    """As its training run says, else as --conv-template ``flag`` or FastChat's ``conversation``, else the base's own.
+
+    Raises InputError where "auto" was asked for and cannot be had.
+    """
     told = model.chat_format or format_of_conversation(conversation)
-    if told.template is not None or given:
+    if model.chat_format or flag not in (None, AUTO) or (told.template is not None and flag is None):
         return told
     try:
         return ChatFormat(AUTO, f"the chat template of {model.base}", template_of_base(model.base).sha256)
     except InputError as fault:
+        if flag == AUTO:
+            raise
         return ChatFormat(None, f"{told.source} and {fault}")
 
 

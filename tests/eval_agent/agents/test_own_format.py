@@ -127,6 +127,17 @@ def test_a_served_model_of_a_named_format_is_not_the_recipe_s_own(served, recipe
         make_agent(served, "gemma_agent", recipe).generate(MESSAGES, temperature=0.0, max_new_tokens=1)
 
 
+def test_a_flag_asks_for_the_base_s_own_where_fastchat_would_know_a_format(served, base_model):
+    flags = ("--model-path", str(base_model), "--model-names", "by_flag", "--conv-template", "auto")
+    worker = served.servers.start(WORKER, *flags)
+    worker.wait("/worker_get_status")
+    agent = make_agent(served, "by_flag")
+    assert agent.template == template_of_base(str(base_model))
+    named = make_agent(served, "base")  # the same model, and the same text
+    assert named.template.name == "mistral_v02" and named.template.render(OPENED) == agent.template.render(OPENED)
+    worker.process.kill()
+
+
 def test_two_workers_with_other_chat_templates_are_not_one_model():
     one, other = ChatFormat("auto", "worker 1", "a" * 64), ChatFormat("auto", "worker 2", "b" * 64)
     assert agree("m", one, ChatFormat("auto", "recipe")) == agree("m", one, one) == one
