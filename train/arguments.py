@@ -44,8 +44,8 @@ class ModelArguments:
     template: str = field(
         default=AUTO,
         metadata={
-            "help": "Chat format: auto (the tokenizer's own), mistral_v02 (as Mistral-7B-Instruct-v0.2 and FastChat write "
-            "it; also the embedded tiny model's), chatml, or LLaMA-Factory's mistral, gemma, llama3."
+            "help": "Chat format: auto (the tokenizer's own), mistral_v02 (as Mistral-7B-Instruct-v0.2 and FastChat "
+            "write it; also the embedded tiny model's), chatml, or LLaMA-Factory's mistral, gemma, llama3."
         },
     )
     adapter_name_or_path: Optional[str] = field(

@@ -52,19 +52,20 @@ def template_of_recipe(recipe: str) -> ChatTemplate:
     path = recipe_file(recipe)
     base = read_config(path).get("model_name_or_path")
     if not isinstance(base, str) or not base:
-        raise InputError(f'{path}: field "model_name_or_path" is {base!r}, expected the model whose chat template is meant')
-    return template_of_base(find_model(base, f'{path}: field "model_name_or_path": no such folder: "{base}"', (Path(), _ROOT)))
+        raise InputError(f'{path}: field "model_name_or_path" is {base!r}, expected the model whose template is meant')
+    fault = f'{path}: field "model_name_or_path": no such folder: "{base}"'
+    return template_of_base(find_model(base, fault, (Path(), _ROOT)))
 
 
 def check_own(model: str, told: ChatFormat, base: str) -> None:
-    """Raise InputError where ``model`` was trained with "auto", and with another chat template than that of ``base``."""
+    """Raise InputError where ``model`` was trained with "auto", and with another chat template than ``base`` has."""
     if told.template != AUTO:
         return
     own = template_of_base(base)
     if told.sha256 != own.sha256:
         raise InputError(
-            f"{model}: trained with another chat template ({OWN_SHA256} {str(told.sha256)[:12]}, {told.source}) than the one "
-            f"of {base} ({own.sha256[:12]}); serve it over the base that it was trained on, with that tokenizer"
+            f"{model}: trained with another chat template ({OWN_SHA256} {str(told.sha256)[:12]}, {told.source}) than "
+            f"the one of {base} ({own.sha256[:12]}); serve it over the base that it was trained on, with that tokenizer"
         )
 
 
@@ -101,8 +102,8 @@ def agree(model: str, served: ChatFormat, expected: ChatFormat | None) -> ChatFo
         )
     if served.template is None:
         return expected
-    if expected is not None and served.template == expected.template and None not in (served.sha256, expected.sha256):
-        if served.sha256 != expected.sha256:
+    if expected is not None and served.template == expected.template:
+        if served.sha256 and expected.sha256 and served.sha256 != expected.sha256:
             raise InputError(
                 f'{model}: its chat template ("{AUTO}", sha256 {served.sha256[:12]}, {served.source}) is not the one of '
                 f"{expected.source} ({expected.sha256[:12]}); serve one model under one name"

@@ -43,13 +43,17 @@ def own_template(tokenizer, base: str) -> OwnTemplate:
     Raises InputError, naming base and turn, where there is none, where it cannot be taken apart, and where a server,
     which tokenises the prompt's text, would not read the template's own tokens.
     """
-    return _Reading(tokenizer, base).take_apart()
+    reading = _Reading(tokenizer, base)
+    template = reading.take_apart()
+    if reading.dated:
+        warn(f"{base}: its chat template writes today's date; here that is always {_DAY:%d %b %Y}")
+    return template
 
 
 def written_otherwise(tokenizer, base: str, template: ChatTemplate) -> bool:
     """Whether the chat template of ``tokenizer`` is known to prompt with another text than a named ``template``."""
     try:
-        own = own_template(tokenizer, base)
+        own = _Reading(tokenizer, base).take_apart()
     except InputError:
         return False
     bos = tokenizer.bos_token or ""
@@ -79,6 +83,7 @@ class _Reading:
     tokenizer: object
     base: str
     head: str = ""  # of a reply, where the template writes it with the reply only
+    dated: bool = False  # it writes today's date
 
     def take_apart(self) -> OwnTemplate:
         try:
@@ -89,7 +94,9 @@ class _Reading:
         template = self._pieces(sha256(text.encode()).hexdigest())
         self._check(template, _dialogue(6), "writes {turn} otherwise once other turns follow")
         template = self._with_blanks(template)
-        thoughts = [{**turn, "content": _THOUGHT.format(i) * (i % 2) + turn["content"]} for i, turn in enumerate(_dialogue(6))]
+        thoughts = _dialogue(6)
+        for number, turn in enumerate(thoughts[1::2]):
+            turn["content"] = _THOUGHT.format(number) + turn["content"]
         self._check(template, thoughts, "drops the thought (<think>) of {turn}")
         template = self._with_system(template)
         return self._without_bos(template)
@@ -98,13 +105,15 @@ class _Reading:
         """A prompt is not to change overnight: today's date is pinned, or refused where it cannot be."""
         if re.search(r"\bstrftime_now\s*\(", _DATE.sub("", text)):
             raise self._refused("its chat template asks for today's date in a way that cannot be pinned")
-        if self._written(_dialogue(1)) != _write(self.tokenizer, _dialogue(1), day=datetime(2001, 1, 1)):
-            warn(f"{self.base}: its chat template writes today's date; here that is always {_DAY:%d %b %Y}")
+        if _DATE.search(text):
+            self.dated = self._written(_dialogue(1)) != _write(self.tokenizer, _dialogue(1), day=datetime(2001, 1, 1))
 
     def _pieces(self, digest: str) -> OwnTemplate:
         """user, reply and what stands around them, from one dialogue; all contents are plain words."""
         dialogue = _dialogue(6)
         opening, *between, end = self._around(self._written(dialogue), dialogue)
+        if "{content}" in opening + "".join(between) + end:
+            raise self._refused('its chat template writes "{content}", which stands for the contents here')
         to_reply, to_user = between[0], between[1]
         ask = self._ask(dialogue[0]["content"], opening, to_reply)
         stop, after = self._end_mark(to_user, end)
@@ -126,21 +135,26 @@ class _Reading:
         return [*pieces, rest]
 
     def _ask(self, first: str, opening: str, to_reply: str) -> str:
-        """What stands between a user turn's content and the reply to come; "" as the template's own asking for one."""
+        """What follows a user turn's content in a prompt."""
         written = self._written([{"role": "user", "content": first}], ask=True)
+        if not written.startswith(opening + first):
+            raise self._refused("its chat template writes turn 1 (user) otherwise once other turns follow")
         ask = written.removeprefix(opening + first)
         if not to_reply.startswith(ask):
             raise self._refused(
-                f"its chat template asks for a reply with {ask[-60:]!r} and writes {to_reply[-60:]!r} before one that was given"
+                f"its chat template asks for a reply with {ask[-60:]!r} and writes {to_reply[-60:]!r} before a "
+                "given one"
             )
-        if to_reply[len(ask):].strip():  # it cannot ask, but heads replies: the model is not to write their head itself
+        if to_reply[len(ask):].strip():  # it cannot ask, but heads replies: the model is not to write the head itself
             self.head = to_reply[len(ask):]
         return ask + self.head
 
     def _end_mark(self, to_user: str, end: str) -> tuple[str, str]:
         """(stop string, a reply's end up to and with it): the first added token after its content, or plain text."""
         added = self.tokenizer.added_tokens_decoder.values()
-        found = [(to_user.find(token.content), -len(token.content), token) for token in added if token.content in to_user]
+        found = [
+            (to_user.find(token.content), -len(token.content), token) for token in added if token.content in to_user
+        ]
         if found:
             place, _, token = min(found, key=lambda mark: mark[:2])
             after = to_user[: place + len(token.content)]
@@ -226,7 +240,7 @@ class _Reading:
             raise self._refused(f"its chat template {how.format(turn=_name(turn + 1, dialogue[turn]))}")
 
     def _unlike(self, template: OwnTemplate, dialogue: list[dict], system: str | None = None) -> int | None:
-        """Of the dialogue and each beginning of it: the first turn that ``template`` does not write as it is written."""
+        """Of the dialogue and each beginning of it: the first turn that ``template`` does not join as it is written."""
         for length in range(1, len(dialogue) + 1):
             turns = dialogue[:length]
             messages = _with_system(template, turns, system) if system else turns

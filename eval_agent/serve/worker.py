@@ -101,7 +101,7 @@ class AdapterWorker(ModelWorker):
         if any(told.template == AUTO for told in self.chat_formats.values()):
             if own_template(self.tokenizer, base) != template_of_base(base):
                 kind = type(self.tokenizer).__name__
-                raise InputError(f"{base}: FastChat loads its tokenizer as {kind}, with another chat template than it has")
+                raise InputError(f"{base}: FastChat loads its tokenizer as {kind}, which has another chat template")
 
     def get_status(self):
         return {**super().get_status(), "worker_id": self.worker_id, "made_of": self.made_of}

@@ -147,8 +147,12 @@ def test_today_s_date_is_pinned_and_said(capsys):
     (chatml("(m.content.split('</think>')[-1] if not loop.last else m.content)"), r"drops the thought \(<think>\) of turn 2 \(assistant\)"),
     (chatml("(('<think>\n\n</think>\n\n' if loop.last and m.role == 'assistant' else '') ~ m.content)"),
      r"writes turn \d \(assistant\) otherwise once other turns follow"),
-    (chatml(ask="<think>\n"), r"asks for a reply with '.*<think>.n' and writes '.*assistant.n' before one"),
+    (chatml(ask="<think>\n"), r"asks for a reply with '.*<think>.n' and writes '.*assistant.n' before a given one"),
     (chatml("m.content if m.role == 'user' else 'x'"), r"leaves out or moves turn 2 \(assistant\)"),
+    (chatml("('Be quick. ' if loop.index > messages | length - 2 else '') ~ m.content"),  # a text that moves on
+     r"writes turn 1 \(user\) otherwise once other turns follow"),
+    (chatml("(range(10000) | random ~ m.content)"), r"writes turn 1 \(user\) otherwise once other turns follow"),
+    (chatml("'{content}' ~ m.content"), 'writes "{content}"'),
     (chatml("m.content ~ m.content"), r"repeats turn 1 \(user\)"),
     (chatml("(loop.index ~ ' ' ~ m.content)"), r"writes turn 3 \(user\) otherwise once other turns follow"),
     (chatml("m.content | replace('\n', '')"), r"changes white space of turn 1 \(user\) in a way that is not known"),
