@@ -16,6 +16,7 @@ import torch
 import transformers
 from transformers import HfArgumentParser, TrainingArguments
 
+from eval_agent.agents.chat_templates import AUTO
 from eval_agent.config import read_config
 from eval_agent.errors import InputError, warn
 from train.options import CHANGE_NO_WEIGHTS, REFUSED, not_offered, refuse
@@ -41,10 +42,11 @@ class ModelArguments:
 
     model_name_or_path: str = field(metadata={"help": "Base model: a folder or a Hugging Face name."})
     template: str = field(
+        default=AUTO,
         metadata={
-            "help": "Chat format: mistral_v02 (as Mistral-7B-Instruct-v0.2 and FastChat write it; also the "
-            "embedded tiny model's), or LLaMA-Factory's mistral, gemma, llama3."
-        }
+            "help": "Chat format: auto (the tokenizer's own), mistral_v02 (as Mistral-7B-Instruct-v0.2 and FastChat "
+            "write it; also the embedded tiny model's), chatml, or LLaMA-Factory's mistral, gemma, llama3."
+        },
     )
     adapter_name_or_path: Optional[str] = field(
         default=None, metadata={"help": "Go on from this LoRA adapter; with --export_dir alone: merge it."}

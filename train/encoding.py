@@ -15,7 +15,8 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from eval_agent.agents.chat_templates import ChatTemplate
+from eval_agent.agents.chat_templates import ChatTemplate, OwnTemplate
+from eval_agent.agents.own_template import check_rendering
 from eval_agent.errors import InputError
 from eval_agent.trajectories.format import learnt
 from train.data import SIDES, Conversation, Pair
@@ -121,6 +122,12 @@ def _encode_whole(
 ) -> Iterator[tuple[list[int], Spans]]:
     """Each conversation tokenised as one text, as a server does."""
     texts = [_text_and_replies(conversation, template) for conversation in batch]
+    if isinstance(template, OwnTemplate):
+        for conversation, (text, _) in zip(batch, texts):
+            try:
+                check_rendering(tokenizer, template, conversation.turns, conversation.system, text)
+            except InputError as fault:
+                raise InputError(f"{conversation.where}: {fault}") from None
     encoded = tokenizer([text for text, _ in texts], return_offsets_mapping=True, verbose=False)
     for conversation, (_, spans), ids, offsets in zip(
         batch, texts, encoded["input_ids"], encoded["offset_mapping"]
@@ -131,8 +138,9 @@ def _encode_whole(
 def _rendered(conversation: Conversation, template: ChatTemplate) -> Iterator[tuple[str, str]]:
     """The text of each human turn, the system text with the first one, and of the reply to it."""
     for number, (human, gpt) in enumerate(zip(conversation.turns[::2], conversation.turns[1::2])):
-        system = None if number else conversation.system
-        yield template.first_turn(human["value"], system), template.reply_turn(gpt["value"])
+        text = human["value"]
+        asked = template.user_turn(text) if number else template.first_turn(text, conversation.system)
+        yield asked, template.reply_turn(gpt["value"])
 
 
 def _text_and_replies(conversation: Conversation, template: ChatTemplate) -> tuple[str, Spans]:
@@ -142,7 +150,7 @@ def _text_and_replies(conversation: Conversation, template: ChatTemplate) -> tup
         text += human
         spans.append((len(text), len(text) + len(reply)))
         text += reply
-    return text, spans
+    return text + template.closing, spans
 
 
 def _to_tokens(offsets: np.ndarray, spans: Spans, where: str) -> Spans:

@@ -21,7 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file
 import torch  # noqa: E402
 from transformers import ProgressCallback, Trainer  # noqa: E402
 
-from eval_agent.agents.chat_templates import ChatTemplate, get_template  # noqa: E402
+from eval_agent.agents.chat_format import OWN_SHA256  # noqa: E402
+from eval_agent.agents.chat_templates import AUTO, ChatTemplate, OwnTemplate, get_template  # noqa: E402
+from eval_agent.agents.own_template import own_template, written_otherwise  # noqa: E402
 from eval_agent.errors import InputError, exit_on_input_error, sentence, warn  # noqa: E402
 from eval_agent.files import Lock, check_output_folder, file_digest  # noqa: E402
 from train.arguments import DataArguments, ModelArguments, SftArguments, parse_arguments  # noqa: E402
@@ -53,7 +55,7 @@ def main() -> None:
     if args.export_dir:
         check_output_folder(args.export_dir)
     use_all_cores(args)
-    template = get_template(model_args.template)
+    template = None if model_args.template == AUTO else get_template(model_args.template)
     check_optimizer(args)
     check_reporting(args)
     sets = data_sets(data_args.dataset, data_args.dataset_dir)
@@ -65,15 +67,20 @@ def main() -> None:
 
 
 def train(
-    model_args: ModelArguments, data_args: DataArguments, args: SftArguments, template: ChatTemplate,
+    model_args: ModelArguments, data_args: DataArguments, args: SftArguments, template: ChatTemplate | None,
     sets: list[DataSet], records: list[Conversation] | list[Pair],
 ) -> None:
-    """Train on ``records``, or leave a finished run alone. The output folder is this run's as long as this runs."""
+    """Train on ``records``, or leave a finished run alone. The output folder is this run's as long as this runs.
+
+    ``template`` None: the tokenizer's own.
+    """
     folder = Path(args.output_dir)
     resume_from = checkpoint_to_resume(args.resume_from_checkpoint, folder)
-    settings = run_settings(model_args, data_args, args, sets, resume_from)
     # before the folder is claimed: a base that is not there leaves nothing behind
-    loaded = None if is_finished(folder) and not args.overwrite_output_dir else load_tokenizer(model_args.model_name_or_path)
+    done = is_finished(folder) and not args.overwrite_output_dir
+    loaded = None if done and template else load_tokenizer(model_args.model_name_or_path)
+    template = template or own_template(loaded[0], model_args.model_name_or_path)
+    settings = run_settings(model_args, data_args, args, sets, resume_from, template)
     with args.main_process_first():
         overwrite = args.overwrite_output_dir and args.process_index == 0 and not resume_from
         open_run(folder, settings, overwrite)
@@ -82,6 +89,8 @@ def train(
         return
 
     tokenizer, config = loaded
+    if args.process_index == 0 and model_args.template != AUTO:
+        warn_of_another_format(template, tokenizer, model_args.model_name_or_path)
     longest = data_args.cutoff_len
     if args.stage == "dpo":
         longest = data_args.max_prompt_len + data_args.max_target_len
@@ -166,6 +175,15 @@ def encode(
     )
 
 
+def warn_of_another_format(template: ChatTemplate, tokenizer, base: str) -> None:
+    """A recipe that extends another one may have inherited a chat format that is not its model's."""
+    if written_otherwise(tokenizer, base, template):
+        warn(
+            f'--template {template.name} writes another text than the chat template of {base}, which others prompt it with; '
+            f"--template {AUTO} takes that one"
+        )
+
+
 def show_progress(trainer: Trainer) -> Progress:
     """Put our bar in the place of transformers' own, where it shows one."""
     bar = Progress(lambda: trainer.tokens_seen)
@@ -177,7 +195,7 @@ def show_progress(trainer: Trainer) -> Progress:
 
 def run_settings(
     model_args: ModelArguments, data_args: DataArguments, args: SftArguments, sets: list[DataSet],
-    resume_from: Path | None,
+    resume_from: Path | None, template: ChatTemplate,
 ) -> dict:
     """All that decides what a run learns: two runs with the same settings are the same run.
 
@@ -191,6 +209,8 @@ def run_settings(
     settings = {**vars(model_args), **vars(data_args), **weight_settings(args, names)}
     for name in ("dataset", "dataset_dir", "overwrite_cache"):  # the data's content counts, not its name
         del settings[name]
+    if isinstance(template, OwnTemplate):  # its text lies in the tokenizer's files
+        settings[OWN_SHA256] = template.sha256
     settings["data_sha256"] = [file_digest(data_set.path) for data_set in sets]
     if any(data_set.system for data_set in sets):
         settings["system_columns"] = [data_set.system for data_set in sets]

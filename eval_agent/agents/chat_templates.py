@@ -2,7 +2,8 @@
 
 Training renders whole conversations with them and serving renders prompts, so both see the same text.
 mistral, gemma and llama3 are LLaMA-Factory's formats of these names; mistral_v02 is the one that
-Mistral-7B-Instruct-v0.2 publishes and FastChat prompts with, the tiny base's too.
+Mistral-7B-Instruct-v0.2 publishes and FastChat prompts with, the tiny base's too; chatml is ChatML without a default
+system text. "auto" is none of them: eval_agent.agents.own_template reads the tokenizer's own chat template.
 """
 
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class ChatTemplate:
     whole: bool = False
     system: str = "{content}\n\n"
     system_in_user: bool = True
+    closing: str = ""  # follows the last reply of a whole conversation, and is never learnt
 
     def first_turn(self, content: str, system: str | None) -> str:
         """A conversation's first user turn, with the system text if there is one."""
@@ -52,17 +54,60 @@ class ChatTemplate:
         """
         text = ""
         for index, message in enumerate(messages):
+            content = message["content"]
             if message["role"] == "user":
-                text += self.user_turn(message["content"])
+                text += self.user_turn(content) if index else self.first_turn(content, None)
             else:
-                turn = self.reply_turn(message["content"])
-                text += turn if index < len(messages) - 1 else turn.removesuffix(self.stop_text)
+                text += self.reply_turn(content) if index < len(messages) - 1 else self.begun_turn(content)
         return text
+
+    def begun_turn(self, content: str) -> str:
+        """A reply that goes on after ``content``."""
+        return self.reply_turn(content).removesuffix(self.stop_text)
 
     @property
     def stop_text(self) -> str:
         """All that follows the content of a reply."""
         return self.reply.split("{content}")[1]
+
+
+@dataclass(frozen=True)
+class OwnTemplate(ChatTemplate):
+    """A tokenizer's own chat template, taken apart by eval_agent.agents.own_template; tokenised whole.
+
+    ``opening`` is all that stands before the first user turn's content (a default system text); ``system``, unless it
+    goes into the user turn, replaces it. ``*_blanks`` is the method of str that takes white space off a content, if
+    any. ``bos`` is what the template itself writes first, and the tokenizer adds anyway: it is in no text here.
+    """
+
+    opening: str = ""
+    bos: str = ""
+    system_blanks: str = ""
+    user_blanks: str = ""
+    reply_blanks: str = ""
+    sha256: str = ""  # of the template's text
+
+    def first_turn(self, content: str, system: str | None) -> str:
+        opening = self.opening
+        if system and self.system_in_user:
+            content = self.system.replace("{content}", system) + content
+        elif system:
+            opening = self.system.replace("{content}", _without(self.system_blanks, system))
+        return opening + self.user_turn(content).removeprefix(self.user.split("{content}")[0])
+
+    def user_turn(self, content: str) -> str:
+        return super().user_turn(_without(self.user_blanks, content))
+
+    def reply_turn(self, content: str) -> str:
+        return super().reply_turn(_without(self.reply_blanks, content))
+
+    def begun_turn(self, content: str) -> str:
+        kept = content.lstrip() if self.reply_blanks in ("strip", "lstrip") else content
+        return super().reply_turn(kept).removesuffix(self.stop_text)
+
+
+def _without(blanks: str, content: str) -> str:
+    return getattr(content, blanks)() if blanks in ("strip", "lstrip", "rstrip") else content
 
 
 _TEMPLATES = (
@@ -87,7 +132,17 @@ _TEMPLATES = (
         system="<|start_header_id|>system<|end_header_id|>\n\n{content}<|eot_id|>",
         system_in_user=False,
     ),
+    ChatTemplate(
+        "chatml",
+        "<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n",
+        "{content}<|im_end|>\n",
+        "<|im_end|>",  # another id in each vocabulary
+        whole=True,
+        system="<|im_start|>system\n{content}<|im_end|>\n",
+        system_in_user=False,
+    ),
 )
+AUTO = "auto"  # the tokenizer's own
 TEMPLATES = {template.name: template for template in _TEMPLATES}
 # FastChat's conversation templates that are the same text; 0.2.36 has "mistral" only, the others came later
 CONVERSATIONS = {"mistral": "mistral_v02", "gemma": "gemma", "llama-3": "llama3"}
@@ -96,5 +151,5 @@ CONVERSATIONS = {"mistral": "mistral_v02", "gemma": "gemma", "llama-3": "llama3"
 def get_template(name: str) -> ChatTemplate:
     """The template called ``name``. Raises InputError with the known names for another one."""
     if name not in TEMPLATES:
-        raise InputError(f'unknown template "{name}", expected one of {", ".join(TEMPLATES)}')
+        raise InputError(f'unknown template "{name}", expected one of {", ".join([*TEMPLATES, AUTO])}')
     return TEMPLATES[name]

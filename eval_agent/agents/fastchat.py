@@ -8,8 +8,14 @@ from fastchat.constants import ErrorCode
 
 from eval_agent.agents import stock_worker
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
-from eval_agent.agents.chat_format import ChatFormat, agree, format_of_conversation, format_of_recipe
-from eval_agent.agents.chat_templates import ChatTemplate, get_template
+from eval_agent.agents.chat_format import (
+    ChatFormat,
+    agree,
+    format_of_conversation,
+    format_of_recipe,
+    template_of_recipe,
+)
+from eval_agent.agents.chat_templates import AUTO, ChatTemplate, OwnTemplate, get_template
 from eval_agent.agents.replies import Address, Coded, Conversation, Count, Details, Format, Generated, Models, Scores
 from eval_agent.connection import AnyReply, ConnectionFault, checked_address, parse, send
 from eval_agent.errors import InputError
@@ -42,7 +48,9 @@ class FastChatAgent(LMAgent):
         self.model_name = model_name
         self.seed = seed
         self.controller = checked_address(controller_address, 'field "controller_address" of the model config')
+        self._recipe = recipe
         self._format: ChatFormat | None = format_of_recipe(recipe) if recipe is not None else None
+        self._own: OwnTemplate | None = None  # told by a worker
         self._session = requests.Session()
         self._worker: str | None = None
         self._last_worker: str | None = None  # named in errors after it went away
@@ -71,7 +79,9 @@ class FastChatAgent(LMAgent):
         what ``generate`` raises where no worker answers.
         """
         self._meet_worker()
-        return get_template(self._format.template)
+        if self._format.template != AUTO:
+            return get_template(self._format.template)
+        return self._own or template_of_recipe(self._recipe)  # stock workers tell no template
 
     def _generate(self, messages, stop, temperature, max_new_tokens):
         template = self.template
@@ -111,7 +121,8 @@ class FastChatAgent(LMAgent):
             is_stock = True
         else:
             told = self._read(worker, response, Format)
-            served, is_stock = ChatFormat(told.template, told.source), False
+            served, is_stock = ChatFormat(told.template, told.source, told.own and told.own.sha256), False
+            self._own = told.own
         self._format = agree(f"{self.model_name} at {worker}", served, self._format)
         self._stock[worker] = is_stock
 

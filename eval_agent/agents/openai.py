@@ -16,8 +16,8 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from eval_agent import connection
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
-from eval_agent.agents.chat_format import format_of_recipe
-from eval_agent.agents.chat_templates import get_template
+from eval_agent.agents.chat_format import template_of_recipe
+from eval_agent.agents.chat_templates import OwnTemplate
 from eval_agent.connection import Reply, checked_address, is_loopback, proxy_of
 from eval_agent.errors import InputError
 
@@ -91,7 +91,7 @@ class OpenAIAgent(LMAgent):
         timeout: float = 600, seed: int | None = None,
     ):
         self.model_name, self.api_base, self.seed = model_name, api_base, seed
-        self.template = get_template(format_of_recipe(recipe).template) if recipe is not None else None
+        self.template = template_of_recipe(recipe) if recipe is not None else None
         self.top_logprobs = top_logprobs
         self._client = OpenAI(**connect(api_base, 'field "api_base" of the model config'), timeout=timeout)
         self._retrying = tenacity.Retrying(
@@ -109,6 +109,8 @@ class OpenAIAgent(LMAgent):
             sampling["seed"] = draw_seed(self.seed, json.dumps(messages))
         if self.template is None:
             return self._retry(self._written, self._chat, messages, stop=list(stop), **sampling)
+        if isinstance(self.template, OwnTemplate):  # vLLM leaves special tokens out of the text that it searches
+            sampling["extra_body"] = {"stop_token_ids": list(self.template.stop_token_ids)}
         return self._retry(self._written, self._complete, messages, stop=[self.template.stop, *stop], **sampling)
 
     def score(self, messages: list[dict], candidates: Sequence[str]) -> list[CandidateScore]:

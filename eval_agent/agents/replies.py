@@ -1,5 +1,8 @@
 """The fields that are read of what FastChat's controller and workers answer, ours and its own."""
 
+from pydantic import model_validator
+
+from eval_agent.agents.chat_templates import AUTO, OwnTemplate
 from eval_agent.connection import Reply
 
 
@@ -47,10 +50,17 @@ class Conversation(Reply):
 
 
 class Format(Reply):
-    """/worker_chat_format"""
+    """/worker_chat_format; with "auto" comes the model's own chat template."""
 
     template: str | None
     source: str
+    own: OwnTemplate | None = None
+
+    @model_validator(mode="after")
+    def _comes_along(self):
+        if self.template == AUTO and self.own is None:
+            raise ValueError(f'"template" is "{AUTO}", and "own" is missing')
+        return self
 
 
 class Details(Reply):

@@ -44,7 +44,9 @@ def generate_stream(engine: Engine, params: dict, stream_interval: int, seed: in
 
 def _generate(engine, adapter, ids, params, stream_interval, seed):
     stops = _stop_strings(params)
+    added = engine.tokenizer.get_added_vocab()  # special tokens leave no text that a stop string is found in
     stop_ids = {engine.tokenizer.eos_token_id, *(params.get("stop_token_ids") or ())}
+    stop_ids |= {added[stop] for stop in stops if stop in added}
     limit = min(int(params.get("max_new_tokens", 256)), engine.context_length - len(ids))
     sampler = Sampler(params, engine.device, seed)
     text = TextStream(engine.tokenizer, ids)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import PretrainedConfig
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-from eval_agent.agents.chat_format import ChatFormat, format_of_run
+from eval_agent.agents.chat_format import ChatFormat, check_own, format_of_run
 from eval_agent.errors import InputError
 from eval_agent.files import cache_key, file_digest
 from eval_agent.model_folder import ADAPTER_CONFIG, adapter_config, base_of_adapter, find_model, is_adapter
@@ -40,8 +40,8 @@ def plan_models(
 
     ``base_model`` goes before what the adapters name. Raises InputError: paths and names that do not pair, a name
     given twice or empty, a folder that holds neither a model nor an adapter, an adapter whose base is missing or whose
-    features cannot be served, a training run without a known chat format, more than one base, a base that would run
-    code of its own.
+    features cannot be served, a training run without a known chat format or with another chat template than the base's,
+    more than one base, a base that would run code of its own.
     """
     if not paths:
         raise InputError("no --model-path: give the folder of a model, or of a PEFT adapter")
@@ -66,6 +66,9 @@ def plan_models(
     _check_no_code(models[0].base)
     _check_tokenizer(models[0].base)
     _check_whole(Path(models[0].base))
+    for model in models:
+        if model.chat_format:
+            check_own(model.path, model.chat_format, model.base)
     return models
 
 

@@ -29,6 +29,7 @@ import torch
 from fastchat.conversation import conv_templates
 from fastchat.model.model_adapter import add_model_args
 
+from eval_agent.agents.chat_templates import AUTO
 from eval_agent.agents.replies import Models
 from eval_agent.command_line import Parser, positive
 from eval_agent.connection import ConnectionFault, ask, checked_address, is_loopback
@@ -74,7 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--conv-template",
-        help="FastChat's conversation template of models whose training run left no run_settings.json.",
+        help="FastChat's conversation template, or auto (the base's own chat template), of models whose training run left "
+        "no run_settings.json.",
     )
     parser.add_argument("--embed-in-truncate", action="store_true")
     parser.add_argument(
@@ -104,9 +106,9 @@ def _check_flags(args):
         os.environ["CUDA_VISIBLE_DEVICES"] = args.gpus
     if args.enable_exllama or args.enable_xft:
         raise InputError("--enable-exllama and --enable-xft need fastchat.serve.model_worker")
-    if args.conv_template and args.conv_template not in conv_templates:
+    if args.conv_template and args.conv_template not in (AUTO, *conv_templates):
         known = ", ".join(sorted(conv_templates))
-        raise InputError(f"--conv-template {args.conv_template}: FastChat knows only {known}")
+        raise InputError(f"--conv-template {args.conv_template}: FastChat knows only {known}; {AUTO} is the base's own")
     args.device = args.device or ("cuda" if _FOUND["cuda"]() else "cpu")
     if not _FOUND[args.device]():
         what = "GPU" if args.device == "cuda" else args.device

@@ -24,7 +24,9 @@ from fastchat.serve.base_model_worker import (
 from fastchat.serve.model_worker import ModelWorker, worker_id
 from fastchat.utils import str_to_torch_dtype
 
-from eval_agent.agents.chat_format import format_of_conversation
+from eval_agent.agents.chat_format import ChatFormat, format_of_conversation
+from eval_agent.agents.chat_templates import AUTO
+from eval_agent.agents.own_template import own_template, template_of_base
 from eval_agent.errors import InputError
 from eval_agent.serve.caches import Answers, repeatable
 from eval_agent.serve.embedding import embed
@@ -57,19 +59,19 @@ class AdapterWorker(ModelWorker):
             models[0].base,
             names,
             args.limit_worker_concurrency,
-            conv_template=args.conv_template,
+            conv_template=None if args.conv_template == AUTO else args.conv_template,
         )
         sys.stdout, sys.stderr = streams  # FastChat makes them loggers
         self.models = models
         self.made_of = {name: made_of(model) for model in models for name in model.names}
-        self.chat_formats = {
-            name: model.chat_format or format_of_conversation(self.conv.name)
-            for model in models
-            for name in model.names
-        }
+        self.chat_formats = {}
+        for model in models:
+            chat_format = _chat_format_of(model, self.conv.name, args.conv_template)
+            self.chat_formats.update(dict.fromkeys(model.names, chat_format))
         base, self.tokenizer = _load_base(args, models[0].base)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
+        self._check_tokenizer(models[0].base)
         self.context_len = context_length(base.config)
         self.model, adapters = add_adapters(base, models)
         self.engine = Engine(
@@ -93,6 +95,13 @@ class AdapterWorker(ModelWorker):
                 fault = "its numbers are not finite, another --dtype may help"
             if fault is not None:
                 raise InputError(f"{model.path} cannot answer as {model.names[0]}: {' '.join(fault.split())}")
+
+    def _check_tokenizer(self, base: str) -> None:
+        """Raise InputError where FastChat reads the base's tokenizer otherwise than training and clients do."""
+        if any(told.template == AUTO for told in self.chat_formats.values()):
+            if own_template(self.tokenizer, base) != template_of_base(base):
+                kind = type(self.tokenizer).__name__
+                raise InputError(f"{base}: FastChat loads its tokenizer as {kind}, which has another chat template")
 
     def get_status(self):
         return {**super().get_status(), "worker_id": self.worker_id, "made_of": self.made_of}
@@ -119,12 +128,17 @@ class AdapterWorker(ModelWorker):
         return {"text": "", "error_code": 0, **_answer(self._score, params)}
 
     def chat_format_gate(self, params: dict) -> dict:
-        """Answer /worker_chat_format: {"model"} -> {"template": name or null, "source": who says so, ...}."""
+        """Answer /worker_chat_format: {"model"} -> {"template": name or null, "source": who says so, ...}.
+
+        With "auto" the base's chat template comes along: "own", the fields of an OwnTemplate.
+        """
         return {"text": "", "error_code": 0, **_answer(self._chat_format, params.get("model"))}
 
     def _chat_format(self, model):
         self.engine.adapter_of(model)
-        return asdict(self.chat_formats[model or next(iter(self.chat_formats))])
+        told = self.chat_formats[model or next(iter(self.chat_formats))]
+        answer = {"template": told.template, "source": told.source}
+        return {**answer, "own": asdict(template_of_base(self.models[0].base))} if told.template == AUTO else answer
 
     def _embed(self, params):
         check(params, Embedding)
@@ -138,6 +152,22 @@ class AdapterWorker(ModelWorker):
 
         *_, answer = self.answers.stream("score", params, compute)
         return answer
+
+
+def _chat_format_of(model: ServedModel, conversation: str, flag: str | None) -> ChatFormat:
+    """As its training run says, else as --conv-template ``flag`` or FastChat's ``conversation``, else the base's own.
+
+    Raises InputError where "auto" was asked for and cannot be had.
+    """
+    told = model.chat_format or format_of_conversation(conversation)
+    if model.chat_format or flag not in (None, AUTO) or (told.template is not None and flag is None):
+        return told
+    try:
+        return ChatFormat(AUTO, f"the chat template of {model.base}", template_of_base(model.base).sha256)
+    except InputError as fault:
+        if flag == AUTO:
+            raise
+        return ChatFormat(None, f"{told.source} and {fault}")
 
 
 def _answer(function, *arguments) -> dict:

@@ -56,6 +56,7 @@ _FAMILIES = {
         "<|begin_of_text|>",
         "<|end_of_text|>",
     ),
+    "chatml": (_llama3, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], None, "<|im_end|>"),
 }
 
 
@@ -64,9 +65,10 @@ def make_family_tokenizers() -> dict[str, PreTrainedTokenizerFast]:
     return {name: _train(*family) for name, family in _FAMILIES.items()}
 
 
-def _train(make, special: list[str], bos: str, eos: str) -> PreTrainedTokenizerFast:
+def _train(make, special: list[str], bos: str | None, eos: str, adds: str = "{bos} $A", **more) -> PreTrainedTokenizerFast:
+    """``adds`` is what it makes of each text; an <|end|> takes the blanks behind it into itself, as Phi's does."""
     tokenizer = make()
-    tokens = [AddedToken(token, special=True, normalized=False) for token in special]
+    tokens = [AddedToken(token, special=True, normalized=False, rstrip=token == "<|end|>") for token in special]
     alphabet = pre_tokenizers.ByteLevel.alphabet() if make is _llama3 else []
     tokenizer.train_from_iterator(
         TEXT,
@@ -74,10 +76,10 @@ def _train(make, special: list[str], bos: str, eos: str) -> PreTrainedTokenizerF
             vocab_size=400, special_tokens=tokens, initial_alphabet=alphabet, show_progress=False
         ),
     )
-    template = processors.TemplateProcessing(
-        single=f"{bos} $A", special_tokens=[(bos, tokenizer.token_to_id(bos))]
-    )
-    if make is _llama3:
-        template = processors.Sequence([processors.ByteLevel(trim_offsets=True), template])
-    tokenizer.post_processor = template
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=eos)
+    steps = [processors.ByteLevel(trim_offsets=True)] if make is _llama3 else []
+    added = adds.format(bos=bos or "").replace("$A", "").strip()
+    if added:
+        id_of = (added, tokenizer.token_to_id(added))
+        steps.append(processors.TemplateProcessing(single=adds.format(bos=bos), special_tokens=[id_of]))
+    tokenizer.post_processor = processors.Sequence(steps)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, **more)

@@ -102,8 +102,13 @@ def test_bad_flags(required, extra, message):
 
 
 def test_missing_flags_are_named():
-    with pytest.raises(InputError, match="--template, --dataset|--template.*--dataset"):
-        parse_arguments(["--do_train", "--model_name_or_path", "base"])
+    with pytest.raises(InputError, match="required: --model_name_or_path.*, --dataset "):
+        parse_arguments(["--do_train"])
+
+
+def test_the_chat_format_is_the_tokenizer_s_own_where_none_is_named(required):
+    place = required.index("--template")
+    assert parse_arguments([*required[:place], *required[place + 2:]])[0].template == "auto"
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_loss_is_on_each_reply_and_its_end_token_exactly(name, family_tokenizers
     # Mistral's formats separate [/INST] and reply by a space; SentencePiece adds one to a text of its own
     space = {"mistral": "  ", "mistral_v02": " "}.get(name, "")
     end = tokenizer.convert_tokens_to_ids(template.stop)
-    after = tokenizer("\n", add_special_tokens=False)["input_ids"] if name == "gemma" else []
+    after = tokenizer("\n", add_special_tokens=False)["input_ids"] if name in ("gemma", "chatml") else []
     for run, reply in zip(runs, REPLIES, strict=True):
         assert run.count(end) == 1
         said, ending = run[: run.index(end)], run[run.index(end) :]
@@ -72,7 +72,7 @@ def test_loss_is_on_each_reply_and_its_end_token_exactly(name, family_tokenizers
     assert report.trained_tokens == sum(len(run) for run in runs)
 
 
-@pytest.mark.parametrize("name", ["mistral_v02", "gemma", "llama3"])
+@pytest.mark.parametrize("name", ["mistral_v02", "gemma", "llama3", "chatml"])
 def test_training_sees_the_tokens_that_the_server_sees(name, family_tokenizers):
     tokenizer, template = family_tokenizers[name], get_template(name)
     turns = conversation().turns
@@ -203,6 +203,7 @@ SYSTEM = {
     "mistral_v02": "[INST] Be quick.\nFind a mug.\n [/INST]",  # as FastChat writes it
     "mistral": "[INST] Be quick.\n\nFind a mug.\n[/INST]",  # as LLaMA-Factory writes it, and so below
     "gemma": "<start_of_turn>user\nBe quick.\n\nFind a mug.\n<end_of_turn>",
+    "chatml": "<|im_start|>system\nBe quick.<|im_end|>\n<|im_start|>user\nFind",
     "llama3": "<|start_header_id|>system<|end_header_id|>\n\nBe quick.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nFind",
 }
 

@@ -23,6 +23,11 @@ PUBLISHED_TEXT = {
         "<start_of_turn>user\nObservation: a mug 1\n\nGo on.<end_of_turn>\n<start_of_turn>model\n"
         "Thought: I see it.\nAction: take mug 1<end_of_turn>\n"
     ),
+    "chatml": (
+        "<|im_start|>user\nFind a mug.<|im_end|>\n<|im_start|>assistant\nOK<|im_end|>\n"
+        "<|im_start|>user\nObservation: a mug 1\n\nGo on.<|im_end|>\n"
+        "<|im_start|>assistant\nThought: I see it.\nAction: take mug 1<|im_end|>\n"
+    ),
     "llama3": (
         "<|start_header_id|>user<|end_header_id|>\n\nFind a mug.<|eot_id|>"
         "<|start_header_id|>assistant<|end_header_id|>\n\nOK<|eot_id|>"
@@ -40,6 +45,10 @@ PUBLISHED_JINJA = {
         "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'user' if m.role == 'user' else 'model' }}\n"
         "{{ m.content | trim }}<end_of_turn>{{ '\n' }}{% endfor %}"
         "{% if add_generation_prompt %}<start_of_turn>model{{ '\n' }}{% endif %}"
+    ),
+    "chatml": (
+        "{% for m in messages %}{{ '<|im_start|>' ~ m.role ~ '\n' ~ m.content ~ '<|im_end|>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
     ),
     "llama3": (
         "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>{{ '\n\n' }}"
@@ -74,7 +83,7 @@ def test_tokens_are_those_of_the_published_jinja_template(name, family_tokenizer
             return_dict=True,
         )["input_ids"]
         assert tokenizer(text)["input_ids"] == published
-        assert published[:2].count(tokenizer.bos_token_id) == 1
+        assert published[:2].count(tokenizer.bos_token_id) == (tokenizer.bos_token_id is not None)
 
 
 @pytest.mark.parametrize("messages", [MESSAGES[:1], MESSAGES[:3], MESSAGES])
