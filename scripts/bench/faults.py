@@ -26,9 +26,10 @@ from eval_agent.trajectories.episodes import RUN, SUMMARY, digest
 from scripts.bench.knowledge import Handler, make_pair
 
 PAIRS, LATENCY = 150, 0.1  # of synthesis: so many answers, each after so many seconds
-EPOCHS = 4  # of training, with a checkpoint every second step
+EPOCHS, SAVE_STEPS = 4, 2  # of training
 ADAPTERS = ("experienced_agent", "agent_model", "world_model")
 Records = dict[str, str]  # what is finished, by name; the value changes when it is made again
+SUPERSEDED = "by a later checkpoint"
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Tally:
 
     def compare(self, before: Records, after: Records) -> None:
         self.lost += sum(name not in after for name in before)
-        self.redone += sum(name in after and after[name] != value for name, value in before.items())
+        self.redone += sum(after.get(name) not in (None, SUPERSEDED, value) for name, value in before.items())
 
     @property
     def row(self) -> list:
@@ -166,8 +167,9 @@ def file_identity(path: Path) -> str:
 
 
 def checkpoints(folder: Path) -> Records:
-    """Finished checkpoints of a training run."""
-    return {path.parent.name: file_identity(path) for path in folder.glob("checkpoint-*/files.json")}
+    """A training run's checkpoints up to the newest; only that one is kept, the others' work is in it."""
+    there = {int(path.parent.name.split("-")[1]): file_identity(path) for path in folder.glob("checkpoint-*/files.json")}
+    return {str(step): there.get(step, SUPERSEDED) for step in range(SAVE_STEPS, max(there, default=0) + 1, SAVE_STEPS)}
 
 
 def episode_files(folder: Path) -> list[Path]:
@@ -212,7 +214,7 @@ def training(quickstart: Path) -> Work:
     command = [
         "accelerate", "launch", "--quiet", "--config_file", "configs/accelerate/single_config.yaml",
         "train/train_bash.py", "configs/train/tiny_lora_sft.json", "--dataset_dir", str(quickstart / "sft"),
-        "--dataset", "agent_model.json", "--num_train_epochs", str(EPOCHS), "--save_steps", "2",
+        "--dataset", "agent_model.json", "--num_train_epochs", str(EPOCHS), "--save_steps", str(SAVE_STEPS),
     ]
     return Work("training", lambda out: [*command, "--output_dir", str(out)], checkpoints,
                 partial(file_hash, "adapter_model.safetensors"))
