@@ -34,6 +34,15 @@ class Server:
     address: str
     process: subprocess.Popen
     log: Path
+    controller: str | None = None  # where it registers, if it does
+
+    def _is_up(self, route: str, method: str) -> bool:
+        """Whether it answers and, if it is a worker, its controller knows it, which comes a moment later."""
+        if not requests.request(method, self.address + route, json={}, timeout=5).ok:
+            return False
+        beat = {"worker_name": self.address, "queue_length": 0}
+        known = self.controller and requests.post(f"{self.controller}/receive_heart_beat", json=beat, timeout=5)
+        return not self.controller or known.json()["exist"]
 
     def wait(self, route: str, method: str = "post", seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
@@ -41,7 +50,7 @@ class Server:
             if self.process.poll() is not None:
                 break
             try:
-                if requests.request(method, self.address + route, json={}, timeout=5).ok:
+                if self._is_up(route, method):
                     return
             except requests.RequestException:
                 pass
@@ -71,7 +80,8 @@ class Servers:
                 [sys.executable, "-m", module, "--host", "127.0.0.1", "--port", str(port), *flags],
                 stdout=output, stderr=subprocess.STDOUT, cwd=self.logs, env=environment,
             )
-        server = Server(address, process, log)
+        registers = "model_worker" in module and "--no-register" not in flags
+        server = Server(address, process, log, self.controller.address if registers else None)
         self.started.append(server)
         return server
 
