@@ -69,7 +69,7 @@ def filled_in(command: str) -> str:
 
 def test_the_readme_prints_what_is_run_here():
     assert len(BLOCKS) == 4
-    assert [line.split()[1] for line in QUICKSTART] == ["scripts/quickstart.sh"] * 2 + ["scripts/test.sh"]
+    assert [line.split()[1] for line in QUICKSTART] == ["scripts/quickstart.sh"] * 3 + ["scripts/test.sh"]
     assert [line.split()[0] for line in GPU] == ["bash", "export", "export", "bash"]
     assert [line.split()[1] for line in TABLES] == [f"scripts/{name}.sh" for name in ("table1", "paper", "reproduce_paper")]
     assert len(RELEASE) == 7
@@ -132,7 +132,7 @@ def test_what_needs_a_7b_model_or_a_download_says_so_where_there_is_none(copy, t
     said = run(copy, TABLES[1], code=1, **nothing_here)
     assert "cannot be played: sciworld/dev: data/downloads/sciworld/dev_indices.json: no such index file" in said
     assert "wrote outputs/paper/mistral-7b/fig3" in said  # with what the paper has
-    said = run(copy, TABLES[2], code=1, **nothing_here)
+    said = run(copy, TABLES[2], code=2, **nothing_here)
     assert "hours" in said and "error: not everything came" in said
-    assert "error: not everything came" in run(copy, GPU[0], code=1, **nothing_here)
+    assert "error: not everything came" in run(copy, GPU[0], code=2, **nothing_here)
     assert "no such folder" in run(copy, "; ".join(GPU[1:]), code=2, **nothing_here)

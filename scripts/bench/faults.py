@@ -41,6 +41,7 @@ class Work:
     finished: Callable[[Path], Records]
     result: Callable[[Path], str]  # equal for equal results
     victim: "Server | None" = None  # what is killed in place of the command, and started again
+    ready: Callable[[], None] = lambda: None  # waits until the command can be started anew
 
 
 @dataclass
@@ -93,6 +94,7 @@ class Server:
 
 
 def start_work(work: Work, folder: Path) -> subprocess.Popen:
+    work.ready()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.log").open("a") as log:
         return subprocess.Popen(work.command(folder), stdout=log, stderr=log, start_new_session=True)
@@ -220,12 +222,13 @@ def training(quickstart: Path) -> Work:
                 partial(file_hash, "adapter_model.safetensors"))
 
 
-def playing(name: str, quickstart: Path, config: Path, flags: list[str], victim: Server | None = None) -> Work:
+def playing(name: str, controller: Server, config: Path, flags: list[str], victim: Server | None = None) -> Work:
     command = [
         sys.executable, "-m", "eval_agent.eto_multi_main_probs", "--agent_config", str(config),
         "--exp_config", "alfworld_demo", "--num_workers", "4", *flags,
     ]
-    return Work(name, lambda out: [*command, "--output_dir", str(out)], episodes, dialogues, victim)
+    return Work(name, lambda out: [*command, "--output_dir", str(out)], episodes, dialogues, victim,
+                partial(wait_until_served, controller))
 
 
 def start_servers(quickstart: Path, folder: Path) -> tuple[Server, Server, Path]:
@@ -239,10 +242,15 @@ def start_servers(quickstart: Path, folder: Path) -> tuple[Server, Server, Path]
     worker.start()
     config = folder / "served.json"
     write_json(config, {"agent_class": "FastChatAgent", "config": {"model_name": None, "controller_address": controller.address}})
+    return controller, worker, config
+
+
+def wait_until_served(controller: Server) -> None:
+    """A new controller hears of its worker at the next heartbeat: up to 45 s."""
     while True:
         try:
             if requests.post(f"{controller.address}/list_models", timeout=5).json()["models"]:
-                return controller, worker, config
+                return
         except requests.RequestException:
             pass
         time.sleep(0.5)
@@ -264,9 +272,8 @@ def main() -> None:
     explore = ["--split", "train", "--agent_model_name", "experienced_agent"]
     works = [
         synthesis(args.work_dir), training(args.quickstart),
-        playing("exploration", args.quickstart, config, explore), playing("evaluation", args.quickstart, config, plan),
-        playing("worker", args.quickstart, config, plan, worker),
-        playing("controller", args.quickstart, config, plan, controller),
+        playing("exploration", controller, config, explore), playing("evaluation", controller, config, plan),
+        playing("worker", controller, config, plan, worker), playing("controller", controller, config, plan, controller),
     ]
     try:
         tallies = {
