@@ -187,13 +187,15 @@ def naming(path: str | Path) -> Iterator[None]:
         raise type(error)(error.errno, error.strerror or str(error), str(path)) from None
 
 
-def cache_folder(name: str) -> Path | None:
-    """The folder of a cache of this user, $XDG_CACHE_HOME/wkm/``name`` (~/.cache), made; None where there can be none.
+def cache_place(name: str) -> Path:
+    """Where a cache of this user lies, whether it is there or not. Raises RuntimeError for a user without a home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wkm" / name
 
-    Says so in one line then.
-    """
+
+def cache_folder(name: str) -> Path | None:
+    """:func:`cache_place`, made; None, said in one line, where there can be none."""
     try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wkm" / name
+        folder = cache_place(name)
         check_output_folder(folder)
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
         reason = error.strerror if isinstance(error, OSError) else error

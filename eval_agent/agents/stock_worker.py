@@ -6,9 +6,8 @@ candidate); eval_agent.serve.model_worker answers in one call.
 
 from collections.abc import Callable, Sequence
 
-from eval_agent.agents.base import CandidateScore
+from eval_agent.agents.base import CandidateScore, ModelError
 from eval_agent.agents.replies import Generated
-from eval_agent.connection import ConnectionFault
 
 
 def score(ask: Callable[[dict], Generated], prompt: str, candidates: list[str]) -> list[CandidateScore]:
@@ -52,7 +51,7 @@ def _tokens(ask, text) -> tuple[list[str], list[float]]:
     request = {"prompt": text, "max_new_tokens": 1, "echo": True, "logprobs": 1, "temperature": 0.0}
     reply = ask(request)
     if reply.logprobs is None:
-        raise ConnectionFault("the worker answers without the log-probabilities that it was asked for")
+        raise ModelError("the worker answers without the log-probabilities that it was asked for")
     n_tokens = reply.usage.prompt_tokens  # the rest is the one new token
     return reply.logprobs.tokens[:n_tokens], reply.logprobs.token_logprobs[:n_tokens]
 

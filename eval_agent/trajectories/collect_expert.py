@@ -7,7 +7,6 @@ The actions come from the benchmark's own expert, or with --trajectories from a 
 A game is played anew where its files, its actions, its step limit or the benchmark have changed.
 """
 
-import argparse
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +143,7 @@ def collect(jobs: list[Job], config: TaskConfig, output_path: Path, num_workers:
     return dropped
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     parser = Parser(__doc__)
     parser.add_argument("--exp_config", required=True, help=f"name in {CONFIGS}, or a .json file")
     parser.add_argument("--split", default="train", help="train, dev (= seen) or test (= unseen); %(default)s")

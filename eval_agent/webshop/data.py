@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from eval_agent.errors import InputError
-from eval_agent.files import cache_key, file_digest, read_json, write_json
+from eval_agent.files import cache_key, cache_place, file_digest, read_json, write_json
 from eval_agent.webshop.build import META, build_store, source_of
 from eval_agent.webshop.catalogue import PACKED
 from eval_agent.webshop.goals import (
@@ -39,10 +39,6 @@ def data_file(folder: Path, name: str) -> Path:
                      "WEBSHOP_DATA to the folder that has it")
 
 
-def cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wkm" / "webshop"
-
-
 def ready_store(products: Path, attributes: Path | None, nouns: str | None = None,
                 folder: Path | None = None, num_workers: int | None = None) -> Path:
     """The folder of a whole store of these files, built where it is missing: in ``folder``, or in the user's cache.
@@ -51,7 +47,7 @@ def ready_store(products: Path, attributes: Path | None, nouns: str | None = Non
     """
     if folder is None:
         plan = source_of(products, attributes, nouns or noun_source(), _known_digest)
-        folder = cache_folder() / cache_key(**plan)[:20]
+        folder = cache_place("webshop") / cache_key(**plan)[:20]
         if (folder / META).is_file():
             return folder
     build_store(products, attributes, folder, nouns, num_workers, _known_digest)
@@ -62,7 +58,7 @@ def _known_digest(path: Path) -> str:
     """A file's digest, kept in the user's cache: the full product file takes long to read."""
     status = os.stat(path)
     name = cache_key(path=str(Path(path).resolve()), size=status.st_size, changed=status.st_mtime_ns)
-    note = cache_folder() / "digests" / f"{name}.json"
+    note = cache_place("webshop") / "digests" / f"{name}.json"
     if note.is_file():
         return read_json(note)["sha256"]
     digest = file_digest(path)

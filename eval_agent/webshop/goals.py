@@ -21,7 +21,7 @@ SYNTHETIC = "synthetic"
 GOALS_A_PRODUCT = 2
 TEST_GOALS = 200
 _CAPS = [10.0 * tens for tens in range(1, 100)]
-_PRICE_CLAUSE = re.compile(r",? and price lower than (\d+(?:\.\d+)?) dollars$")
+_PRICE_CLAUSE = re.compile(r",? and price lower than (\d+(?:\.\d+)?) dollars?\.?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-_CAP = re.compile(r",? and price lower than ([\d.]+) dollars?\.?$", re.IGNORECASE)
+from eval_agent.webshop.goals import split_price
+
 _OPENING = re.compile(
     r"^(?:(?:hello|hi|please|can you|could you|i am|i'm|i'd like|i would like|i want|i need|i|we|need|want|"
     r"looking|look|trying|searching|interested|shopping|in|for|to|find|show|get|buy|purchase|order|help|me|us|"
@@ -36,10 +37,9 @@ class Request:
 
 def parse_request(instruction: str) -> Request:
     """The request of an instruction's text, with or without the price at its end."""
-    text = instruction.strip()
-    found = _CAP.search(text)
-    wanted = (text[: found.start()] if found else text).strip(" .,")
-    return Request(wanted, float(found[1]) if found else None, _OPENING.sub("", wanted) or wanted)
+    wanted, cap = split_price(instruction.strip())
+    wanted = wanted.strip(" .,")
+    return Request(wanted, cap, _OPENING.sub("", wanted) or wanted)
 
 
 def words_of(text: str) -> list[str]:

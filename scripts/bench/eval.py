@@ -24,6 +24,7 @@ from tqdm import tqdm
 from transformers import MistralConfig, MistralForCausalLM
 
 from eval_agent.agents.fastchat import FastChatAgent
+from eval_agent.agents.replies import Count, Generated
 from eval_agent.agents.stock_worker import score as stock_scores
 from eval_agent.config import load_task_config, read_instruction
 from eval_agent.envs.base import BaseEnv, StepResult
@@ -38,7 +39,8 @@ from scripts.bench.profile_pass import profile_pass
 from train.tiny_base.tokenizer import train_tokenizer
 
 OBSERVATIONS = Path(__file__).with_name("observations.json")
-RECIPE = "configs/train/mistral.json"  # its chat format: random weights have none of their own
+RECIPE = "configs/train/mistral.json"  # its chat format: random weights were trained on none
+CHAT_FORMAT = ("--conv-template", "mistral")  # FastChat's name of the same
 VOCABULARY = 32000
 SIZES = {
     "20m": dict(hidden_size=256, intermediate_size=896, num_hidden_layers=4, num_attention_heads=8,
@@ -76,12 +78,11 @@ class CountingAgent(FastChatAgent):
 
     read = written = 0
 
-    def _ask(self, route: str, request: dict) -> dict:
-        reply = super()._ask(route, request)
-        usage = reply.get("usage", {})
+    def _read(self, worker, response, reply):
+        usage = response.json().get("usage", {})
         self.read += usage.get("prefilled_tokens", 0)
         self.written += usage.get("completion_tokens", 0)
-        return reply
+        return super()._read(worker, response, reply)
 
 
 def make_models(folder: Path, size: str, device: str, texts: list[str]) -> None:
@@ -211,7 +212,7 @@ class Released:
     def ask(self, model: FastChatAgent, messages: list[dict], stop: list[str], limit: int, **more) -> str:
         request = {"prompt": model.template.render(messages), "temperature": 0.0, "max_new_tokens": limit,
                    "stop": [model.template.stop, *stop], "echo": False, **more}
-        return model._ask("/worker_generate", request)["text"]
+        return model._ask("/worker_generate", request, Generated).text
 
     def first_step(self, result: dict) -> tuple[bool, float]:
         """Like :meth:`step`, for the task knowledge and the first reply, which is not planned."""
@@ -247,7 +248,7 @@ class Released:
         decision = result["decisions"][step]
         verbs = list(decision["p_agent"])
         prompt = self.agent.template.render([*messages[:-1], {"role": "assistant", "content": opened}])
-        scores = stock_scores(lambda r: self.agent._ask("/worker_generate", r), prompt, [f" {v}" for v in verbs])
+        scores = stock_scores(lambda r: self.agent._ask("/worker_generate", r, Generated), prompt, [f" {v}" for v in verbs])
         p_agent = agent_distribution(dict(zip(verbs, scores)))
         return all(abs(p - decision["p_agent"][verb]) < 1e-3 for verb, p in p_agent.items())
 
@@ -291,7 +292,7 @@ def growth(controller: str, episode: dict, lengths: list[int]) -> dict[int, floa
 
 
 def _tokens(agent: FastChatAgent, messages: list[dict]) -> int:
-    return agent._ask("/count_token", {"prompt": agent.template.render(messages)})["count"] if messages else 0
+    return agent._ask("/count_token", {"prompt": agent.template.render(messages)}, Count).count if messages else 0
 
 
 def main() -> None:
@@ -333,11 +334,11 @@ def _make_state_base(folder: Path, episodes: list[dict]) -> None:
 def _bench_ours(folder: Path, episodes: list[dict], args) -> dict:
     flags = [["--model-path", str(folder / "peft" / name), "--model-names", name] for name in (AGENT, WORLD)]
     with Servers(folder, args.device) as servers:
-        worker = servers.worker("eval_agent.serve.model_worker", *flags[0])
+        worker = servers.worker("eval_agent.serve.model_worker", *CHAT_FORMAT, *flags[0])
         servers.wait_for(AGENT)
         alone_mb = peak_mb(worker)
     with Servers(folder, args.device) as servers:
-        worker = servers.worker("eval_agent.serve.model_worker", *flags[0], *flags[1])
+        worker = servers.worker("eval_agent.serve.model_worker", *CHAT_FORMAT, *flags[0], *flags[1])
         servers.wait_for(AGENT, WORLD)
         adapters_ratio = round(peak_mb(worker) / alone_mb, 3)
         ours = Ours(servers.controller, folder, args.steps)
