@@ -1,14 +1,18 @@
 """What many tests need: a small random base model with two LoRA adapters, and the reference data's place."""
 
 import os
+import socket
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 from endpoint import Endpoint
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+SERVE_PORTS = (21001, 21020)  # scripts/serve.sh's and the README's: one test at a time
 TEXT = [
     "Thought: I need to find a mug.\nAction: go to cabinet 3",
     "Observation: On the countertop 1, you see a mug 1, and a spoon 2.",
@@ -83,6 +87,20 @@ def serve():
         endpoint.server_close()
 
 
+def free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.fixture
+def serve_ports():
+    """Keeps the ports of ``scripts/serve.sh`` for one test; skips where something outside the tests holds them."""
+    with FileLock(Path(tempfile.gettempdir()) / f"wkm-tests-{os.getuid()}.lock"):
+        if not all(map(free, SERVE_PORTS)):
+            pytest.skip(f"ports {SERVE_PORTS} are in use on this machine")
+        yield SERVE_PORTS
+
+
 @pytest.fixture(scope="session")
 def alfworld_data() -> Path:
     """Folder with ALFWorld's official games (json_2.1.1/...); skips where there are none."""
@@ -92,7 +110,6 @@ def alfworld_data() -> Path:
             pytest.skip(f"no official ALFWorld games at {data} and no reference data at {SHARED}")
         import subprocess
         import sys
-        import tempfile
 
         data = Path(tempfile.gettempdir()) / "wkm-reference-data"
         subprocess.run([sys.executable, str(SHARED / "unpack.py"), str(data)], check=True, capture_output=True)

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,13 +20,13 @@ from alfworld_pairs import make_pairs
 from eval_agent.demo.games import make_game, plan
 from eval_agent.envs import ProcessEnv
 from eval_agent.files import read_json, write_json
+from tests.conftest import SERVE_PORTS
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = [block.replace("\\\n", " ") for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)]
 QUICKSTART, GPU, TABLES, RELEASE = ([" ".join(line.partition("  #")[0].split()) for line in block.strip().split("\n")]
                                     for block in BLOCKS)
-CONTROLLER = 21001
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +79,9 @@ def test_the_quickstart_and_the_tests_are_the_gate_s():
     assert QUICKSTART[0] in gate and QUICKSTART[-1] in gate
 
 
-def test_the_release_s_command_lines_run_one_after_another(copy):
+def test_the_release_s_command_lines_run_one_after_another(copy, serve_ports):
     """knowledge, data, state base, two adapters, controller, worker, one game planned with the world model."""
     knowledge, data, base, train, controller, worker, evaluate = map(filled_in, RELEASE)
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", CONTROLLER)) == 0:
-            pytest.skip(f"something runs at port {CONTROLLER}, the default controller's")
     run(copy, knowledge)
     run(copy, knowledge.replace("task_knowledge", "state_knowledge").replace("pairs_task", "pairs_state")
         .replace("pairs.json", "pairs_task.json"))
@@ -114,7 +110,7 @@ def wait_for(models: set[str]) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
-            if models <= set(requests.post(f"http://localhost:{CONTROLLER}/list_models", timeout=5).json()["models"]):
+            if models <= set(requests.post(f"http://localhost:{SERVE_PORTS[0]}/list_models", timeout=5).json()["models"]):
                 return
         except requests.RequestException:
             pass

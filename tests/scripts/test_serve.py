@@ -7,25 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SERVE_PORTS, free
+
 ROOT = Path(__file__).resolve().parents[2]
-PORTS = (21001, 21020)  # the script's
-
-
-def free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.fixture
-def serve_sh(tmp_path):
-    """Runs the script with an OUT of its own, and stops what it started."""
-    if not all(map(free, PORTS)):
-        pytest.skip(f"ports {PORTS} are in use on this machine")
+def serve_sh(tmp_path, serve_ports):
+    """Runs the script with an OUT and a lock of its own, and stops what it started."""
     (tmp_path / "peft").mkdir()
     (tmp_path / "peft" / "agent_model").symlink_to(ROOT / "data" / "results" / "tiny" / "peft" / "agent_model")
 
     def run(*arguments, **variables) -> subprocess.CompletedProcess:
-        environment = {**os.environ, "OUT": str(tmp_path), "DEVICE": "cpu", "OMP_NUM_THREADS": "1", **variables}
+        own = {"OUT": str(tmp_path), "TMPDIR": str(tmp_path), "DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **own, **variables}
         return subprocess.run(["bash", ROOT / "scripts" / "serve.sh", *arguments], env=environment, capture_output=True,
                               text=True, timeout=300)
 
@@ -45,14 +40,14 @@ def test_start_twice_and_stop_behind_a_dead_proxy(serve_sh, tmp_path):
     assert again.returncode == 2 and again.stderr.startswith(said)
     assert (tmp_path / "logs" / "serve.pids").read_text() == pids and serve_sh("served", "base").returncode == 0
     assert serve_sh("stop").returncode == 0
-    assert all(map(free, PORTS)) and not (tmp_path / "logs" / "serve.pids").exists()
+    assert all(map(free, SERVE_PORTS)) and not (tmp_path / "logs" / "serve.pids").exists()
 
 
 def test_a_start_that_fails_says_why_and_leaves_nothing(serve_sh, tmp_path):
     failed = serve_sh("start", "agent_model", "nobody")
     assert failed.returncode == 2
     assert failed.stderr == f"error: --model-path {tmp_path}/peft/nobody: no such folder\n"
-    assert all(map(free, PORTS)) and not (tmp_path / "logs" / "serve.pids").exists()
+    assert all(map(free, SERVE_PORTS)) and not (tmp_path / "logs" / "serve.pids").exists()
 
 
 def test_a_number_on_file_that_is_another_s_by_now_is_not_killed(serve_sh, tmp_path):
