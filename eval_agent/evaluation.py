@@ -5,8 +5,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from eval_agent.agents import ModelError, load_agent
 from eval_agent.agents.chat_format import format_of_recipe
 from eval_agent.config import Method, ModelConfig, PlannerSection, TaskConfig, read_instruction
@@ -18,6 +16,7 @@ from eval_agent.files import Lock, write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.planner import by_first_token
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
+from eval_agent.progress import tqdm
 from eval_agent.tasks import Task, canonical_split, choose_evenly, load_tasks
 from eval_agent.trajectories.episodes import (
     RUN,

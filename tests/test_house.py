@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = [  # a room may import from the rooms in the rows above it
-    {"errors"}, {"command_line", "files", "fields", "connection"}, {"model_folder", "webshop"}, {"tasks"}, {"config"},
+    {"errors"}, {"command_line", "files", "fields", "connection", "progress"}, {"model_folder", "webshop"}, {"tasks"}, {"config"},
     {"trajectories", "envs", "agents"}, {"rules"}, {"knowledge"},
     {"demo", "serve", "episode"}, {"evaluation"}, {"report"}, {"train"},
 ]

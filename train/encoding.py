@@ -12,12 +12,12 @@ from itertools import accumulate
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from eval_agent.agents.chat_templates import ChatTemplate, OwnTemplate
 from eval_agent.agents.own_template import check_rendering
 from eval_agent.errors import InputError
+from eval_agent.progress import tqdm
 from eval_agent.trajectories.format import learnt
 from train.data import SIDES, Conversation, Pair
 

@@ -16,8 +16,6 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from tqdm import tqdm
-
 from eval_agent.command_line import Parser, positive
 from eval_agent.demo.layout import Goal, goals_in, place_things
 from eval_agent.demo.problem import game_data, traj_data
@@ -26,6 +24,7 @@ from eval_agent.envs import ExpertFailed, ProcessEnv
 from eval_agent.envs.worker import run_in_envs
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import check_output_folder, write_json, write_text
+from eval_agent.progress import tqdm
 from eval_agent.tasks.alfworld import GAME_FILE, TASK_TYPES, AlfWorldTask
 
 GAMES_PER_TYPE = {"train": 4, "valid_seen": 2, "valid_unseen": 2}

@@ -13,13 +13,13 @@ from typing import Protocol
 
 import numpy as np
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
-from tqdm import tqdm
 
 from eval_agent.agents.replies import Address, Coded, Embeddings, Models
 from eval_agent.connection import ConnectionFault, ask, checked_address, parse, send
 from eval_agent.errors import InputError, sentence
 from eval_agent.files import read_json
 from eval_agent.model_folder import ADAPTER_CONFIG, base_of_adapter, is_adapter
+from eval_agent.progress import tqdm
 
 DEFAULT_CONTROLLER = "http://localhost:21001"
 _EMBEDDING_KEYS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")

@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tqdm import tqdm
-
 from eval_agent.errors import InputError
 from eval_agent.files import Journal, cache_key
+from eval_agent.progress import tqdm
 from eval_agent.rules import BENCHMARKS
 from eval_agent.trajectories.format import Step, checked_steps, pair_member, turn_index
 

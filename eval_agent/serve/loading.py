@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import PretrainedConfig
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+import eval_agent.progress  # noqa: F401  (a 7B base is loaded with transformers' bar)
 from eval_agent.agents.chat_format import ChatFormat, check_own, format_of_run
 from eval_agent.errors import InputError
 from eval_agent.files import cache_key, file_digest

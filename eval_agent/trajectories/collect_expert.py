@@ -11,14 +11,13 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from eval_agent.command_line import Parser, positive
 from eval_agent.config import TaskConfig, load_task_config, read_instruction
 from eval_agent.envs import BaseEnv, ExpertFailed, ProcessEnv, with_restarts
 from eval_agent.envs.worker import env_class, run_in_envs
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import Journal, cache_key, check_output, read_records, write_json
+from eval_agent.progress import tqdm
 from eval_agent.rules import BENCHMARKS
 from eval_agent.tasks import Task, choose_evenly, load_tasks
 from eval_agent.trajectories.format import (

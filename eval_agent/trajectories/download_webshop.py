@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from tqdm import tqdm
 
 from eval_agent.errors import InputError
+from eval_agent.progress import tqdm
 
 _RAW = "https://raw.githubusercontent.com"
 _SMALL = (f"{_RAW}/ZihanWang314/webshop-minimal/ec82552d2458efb486701b138c9d038e1759489c/webshop_minimal/data",

@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 from numpy.lib.format import open_memmap
-from tqdm import tqdm
 
 from eval_agent.errors import InputError
 from eval_agent.files import file_digest, read_json, write_json
+from eval_agent.progress import tqdm
 from eval_agent.webshop.analyser import terms
 from eval_agent.webshop.catalogue import PACKED, Product, RawRecord, is_product, raw_attributes, raw_records
 from eval_agent.webshop.nouns import IN_FILE, noun_source, nouns_of

@@ -8,11 +8,11 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
-from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from eval_agent.agents.chat_templates import get_template
 from eval_agent.config import load_task_config, read_instruction
+from eval_agent.progress import tqdm
 from eval_agent.serve.engine import Engine
 from eval_agent.serve.generation import PromptLookup, generate_stream
 

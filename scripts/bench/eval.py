@@ -20,7 +20,6 @@ from pathlib import Path
 import requests
 import torch
 from peft import LoraConfig, get_peft_model
-from tqdm import tqdm
 from transformers import MistralConfig, MistralForCausalLM
 
 from eval_agent.agents.fastchat import FastChatAgent
@@ -33,6 +32,7 @@ from eval_agent.files import write_json
 from eval_agent.knowledge.encoders import load_encoder
 from eval_agent.knowledge.planner import agent_distribution
 from eval_agent.knowledge.state_base import StateBase, build_cache
+from eval_agent.progress import tqdm
 from eval_agent.tasks import Task
 from eval_agent.trajectories.reply import ACTION
 from scripts.bench.profile_pass import profile_pass

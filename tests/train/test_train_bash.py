@@ -91,10 +91,13 @@ def test_the_seeds_command_trains_an_adapter_that_peft_loads(base_model, data_di
     command = [sys.executable, "-m", "accelerate.commands.launch"]
     command += ["--config_file", "configs/accelerate/single_config.yaml", "train/train_bash.py"]
     command += seed_flags("base", "lora/peft_agent")
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300)
+    stdout, stderr = done.stdout.decode(), done.stderr.decode()  # text=True would hide carriage returns
+    assert done.returncode == 0, stderr
     adapter = tmp_path / "lora" / "peft_agent"
-    assert f"adapter and logs in {Path('lora/peft_agent')}" in done.stdout
+    assert f"adapter and logs in {Path('lora/peft_agent')}" in stdout
+    *_, bar = [line for line in stderr.splitlines() if "tokens/s" in line]  # no terminal: a line, not a bar
+    assert "100%" in bar and "loss=" in bar and "\r" not in stderr
 
     config = PeftConfig.from_pretrained(adapter)
     assert (config.r, config.lora_alpha, config.lora_dropout) == (8, 16, 0.05)

@@ -20,13 +20,13 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from tqdm import tqdm
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 
 from eval_agent.command_line import Parser
 from eval_agent.config import read_config
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import Lock, check_output, check_output_folder, read_records
+from eval_agent.progress import tqdm
 from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
 from train.tiny_base.copying import set_copying_heads
