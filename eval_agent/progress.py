@@ -2,8 +2,8 @@
 
     from eval_agent.progress import tqdm
 
-To import this module is enough to have it so for every bar of the process, those of transformers (its Trainer's, "Loading
-checkpoint shards"), datasets and huggingface_hub too: all of them are subclasses of this one ``tqdm``.
+To import this module is enough to have it so for every bar of the process, those of transformers (its Trainer's,
+"Loading checkpoint shards"), datasets and huggingface_hub too: all of them are subclasses of this one ``tqdm``.
 """
 
 import time

@@ -83,6 +83,11 @@ class Progress(ProgressCallback):
         self.tokens_seen = tokens_seen  # () -> tokens of this process so far
         self.started = None
 
+    def on_train_begin(self, args, state, control, **kwargs):
+        super().on_train_begin(args, state, control, **kwargs)
+        if self.training_bar is not None:
+            self.training_bar.set_description("Training")
+
     def on_step_begin(self, args, state, control, **kwargs):
         self.started = self.started or time.perf_counter()
 
