@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Expert trajectories of the train games, with thoughts, each replayed to victory.
+# Look at: $OUT/expert.json
 source "$(dirname "$0")/settings.sh"
 case "$EXP_CONFIG" in
     alfworld_demo) python -m eval_agent.demo.games --output_dir data/demo_games --num_workers "$NUM_WORKERS" ;;

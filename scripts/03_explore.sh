@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The experienced agent plays the train games again: its trajectories are the rejected ones.
+# Look at: $OUT/experienced_agent/*_explore/train/summary.json
 source "$(dirname "$0")/settings.sh"
 trap 'bash scripts/serve.sh stop' EXIT
 bash scripts/serve.sh start experienced_agent

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Seen and unseen games (WebShop: its test goals): the agent without knowledge, and planning with the world knowledge model.
+# Look at: $OUT/agent_model/*_eval/*/summary.json
 source "$(dirname "$0")/settings.sh"
 evaluate() {
     python -m eval_agent.eto_multi_main_probs --agent_config "$AGENT_CONFIG" --exp_config "$EXP_CONFIG" \

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The results as a table (Markdown, CSV) and a plot, and the games to look at: viewer.html.
 # PUBLISHED=Mistral-7B puts the paper's numbers of that backbone below.
+# Look at: $OUT/table.md, $OUT/table.png, $OUT/viewer.html
 source "$(dirname "$0")/settings.sh"
 note=""
 [ "$TASK" != webshop ] || note=$(python -m eval_agent.report.blind --exp_config "$EXP_CONFIG" --split test)

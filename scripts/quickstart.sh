@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole chain at small scale with the tiny base model: install, 12 steps, a table.
 #     bash scripts/quickstart.sh [--task alfworld | sciworld | webshop]
-# Run again, it reuses what is done; OUT=... puts it elsewhere.
+# Run again, it reuses what is done; OUT=... puts it elsewhere. How long each step took is kept in $OUT/times.tsv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case "$*" in
@@ -9,12 +9,41 @@ case "$*" in
     "--task alfworld" | "--task sciworld" | "--task webshop") export TASK=$2 ;;
     *) echo "usage: quickstart.sh [--task alfworld | sciworld | webshop]" >&2; exit 2 ;;
 esac
-bash scripts/install.sh
+source scripts/settings.sh
+
+run() { # STEP: what it does, how long it took here the last time, what to look at when it is done
+    local script=scripts/$1.sh begun=$SECONDS last look
+    last=$(awk -v step="$1" '$1 == step { last = ", " $2 " s the last time" } END { print last }' "$OUT/times.tsv")
+    printf '\n== %s%s\n   %s\n' "$1" "$last" "$(sed -n '2s/^# //p' "$script")"
+    bash "$script" || failed "$1" $?
+    printf '%s\t%d\t%s\n' "$1" $((SECONDS - begun)) "$(date -u +%FT%TZ)" >> "$OUT/times.tsv"
+    look=$(sed -n 's/^# Look at: //p' "$script")
+    printf '   took %d s%s\n' $((SECONDS - begun)) "${look:+; look at ${look//\$OUT/$OUT}}"
+}
+
+failed() { # STEP CODE
+    if [ "$2" -lt 128 ]; then # not stopped by a person
+        bash scripts/10_serve.sh stop # so that its ports are not taken for somebody else's
+        printf '\n== %s failed; servers say more in %s. This machine:\n' "$1" "$OUT/logs"
+        bash scripts/doctor.sh --task "$TASK" || true
+    fi >&2
+    exit "$2"
+}
+
+touch "$OUT/times.tsv"
+run install
+installed=$SECONDS
 trap 'bash scripts/10_serve.sh stop' EXIT
-started=$SECONDS
 for step in 01_expert_trajectories 02_train_experienced_agent 03_explore 04_pairs 05_task_knowledge \
     06_state_knowledge 07_sft_data 08_train 09_state_base 10_serve 11_evaluate 12_table; do
-    printf '\n== %s (%d s)\n' "$step" $((SECONDS - started))
-    bash "scripts/$step.sh"
+    run "$step"
 done
-printf '\nquickstart finished in %d s\n' $((SECONDS - started))
+cat << END
+
+== quickstart finished in $((SECONDS - installed)) s after the install
+   table   $OUT/table.md (table.csv, by type table_by_type.csv)
+   plot    $OUT/table.png (table.pdf)
+   viewer  $OUT/viewer.html: every game, step by step, in a browser
+   logs    $OUT/logs, of the servers
+   times   $OUT/times.tsv, of each step
+END
