@@ -1,7 +1,7 @@
 """State knowledge -> (pre_action, state, action) triplets -> FAISS cache for retrieval at evaluation.
 
-    python state_base_build.py --state_file_path outputs/pairs_state.json \
-        --state_action_pair_path data/state_base/alfworld/state_action_pair.json \
+    python state_base_build.py --state_file_path outputs/pairs_state.json \\
+        --state_action_pair_path data/state_base/alfworld/state_action_pair.json \\
         --vector_cache_path data/state_base/alfworld --encoder_model lora/world_model
 
 Without --state_file_path the cache is built from an existing triplets file, such as a published one.
@@ -24,28 +24,16 @@ CONFIGS = Path(__file__).resolve().parent / "configs" / "task"
 
 def parse_arguments() -> argparse.Namespace:
     parser = Parser(__doc__)
-    parser.add_argument(
-        "--state_file_path", help="pairs or trajectories with state_knowledge (JSON or JSONL)"
-    )
-    parser.add_argument(
-        "--state_action_pair_path", required=True, help="triplets: written, or read as they are"
-    )
-    parser.add_argument("--vector_cache_path", required=True, help="folder of the FAISS cache")
-    parser.add_argument(
-        "--exp_config", default="alfworld", help="task config whose state_base names the encoder"
-    )
-    parser.add_argument(
-        "--encoder",
-        help="wkm-embedding, wkm-hidden or a sentence-transformers model; instead of the config's",
-    )
-    parser.add_argument(
-        "--encoder_model",
-        help="wkm-embedding: the world model's folder (base or LoRA adapter); "
-        "wkm-hidden: the name it is served under; instead of the config's",
-    )
-    parser.add_argument(
-        "--controller_address", default=DEFAULT_CONTROLLER, help="for wkm-hidden (%(default)s)"
-    )
+    add = parser.add_argument
+    add("--state_file_path", help="pairs or trajectories with state_knowledge, JSON or JSONL")
+    add("--state_action_pair_path", required=True, help="triplets, JSON: written, or read as they are")
+    add("--vector_cache_path", required=True, help="folder of the FAISS cache, written")
+    add("--exp_config", default="alfworld", help="its state_base names the encoder")
+    add = parser.add_argument_group("in place of what the task config says").add_argument
+    add("--encoder", help="wkm-embedding, wkm-hidden or a sentence-transformers model")
+    add("--encoder_model", help="wkm-embedding: the world model's folder (base or LoRA adapter); "
+                                "wkm-hidden: the name it is served under")
+    add("--controller_address", default=DEFAULT_CONTROLLER, help="for wkm-hidden")
     return parser.parse_args()
 
 

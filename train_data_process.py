@@ -1,6 +1,6 @@
 """Pairs or trajectories with knowledge -> SFT conversations (sharegpt) for one of the models.
 
-    python train_data_process.py --task alfworld --file_path outputs/pairs_state.json \
+    python train_data_process.py --task alfworld --file_path outputs/pairs_state.json \\
         --mode agent_model --output_path data/alfworld_agent_model.json
 
 Modes: agent_model (task knowledge in the first turn), world_model (learns task and state knowledge),
@@ -19,9 +19,9 @@ from eval_agent.trajectories.sft import MODES, make_conversations
 
 def parse_arguments() -> argparse.Namespace:
     parser = Parser(__doc__)
-    parser.add_argument("--task", required=True, help="alfworld | sciworld | webshop")
+    parser.add_argument("--task", required=True, help="whose instructions")
     parser.add_argument("--file_path", required=True, help="pairs or trajectories, JSON or JSONL")
-    parser.add_argument("--mode", required=True, help=" | ".join(MODES))
+    parser.add_argument("--mode", required=True, help=f"one of {', '.join(MODES)}")
     parser.add_argument("--output_path", required=True, help="the conversations, JSON")
     return parser.parse_args()
 

@@ -1,8 +1,8 @@
 """Pairs of (chosen, rejected) trajectories -> the same pairs with task knowledge or state knowledge.
 
-    python world_knowledge_build.py --dataset_path outputs/pairs.json --task alfworld \
+    python world_knowledge_build.py --dataset_path outputs/pairs.json --task alfworld \\
         --gen task_knowledge --model_name rules --output_path outputs/pairs_task.json
-    python world_knowledge_build.py --dataset_path outputs/pairs_task.json --task alfworld \
+    python world_knowledge_build.py --dataset_path outputs/pairs_task.json --task alfworld \\
         --gen state_knowledge --model_name rules --output_path outputs/pairs_state.json
 
 --model_name rules reads the knowledge off the trajectories (offline, deterministic). Any other
@@ -26,7 +26,6 @@ from eval_agent.files import Journal, check_output, read_records, write_json, wr
 from eval_agent.knowledge.synthesis import (
     BY_RULE,
     GENS,
-    TASKS,
     Knowledge,
     Synthesizer,
     add_knowledge,
@@ -37,23 +36,19 @@ from eval_agent.knowledge.synthesis import (
 
 def parse_arguments() -> argparse.Namespace:
     parser = Parser(__doc__)
-    parser.add_argument("--dataset_path", required=True, help="pairs, JSON or JSONL")
-    parser.add_argument("--task", required=True, help=" | ".join(TASKS))
-    parser.add_argument("--gen", required=True, help=" | ".join(GENS))
-    parser.add_argument("--model_name", required=True, help="rules, or a model that --api_base serves")
-    parser.add_argument("--output_path", required=True, help="the pairs with knowledge, JSON")
-    parser.add_argument("--api_base", default="http://localhost:8000/v1", help="endpoint (%(default)s)")
-    parser.add_argument(
-        "--temperature", type=float, help="default: 0.5 for task knowledge (the paper), 0 for state"
-    )
-    parser.add_argument(
-        "--expert_only", action="store_true", help='task knowledge without the rejected side ("w/o rejected")'
-    )
-    parser.add_argument("--concurrency", type=positive, default=16, help="records at once (%(default)s)")
-    parser.add_argument(
-        "--max_attempts", type=positive, default=4, help="answers until a well-formed one (%(default)s)"
-    )
-    parser.add_argument("--timeout", type=float, default=300, help="seconds for one answer (%(default)s)")
+    add = parser.add_argument
+    add("--dataset_path", required=True, help="pairs, JSON or JSONL")
+    add("--task", required=True, help="whose prompts and rules")
+    add("--gen", required=True, help=" or ".join(GENS))
+    add("--model_name", required=True, help="rules, or a model that --api_base serves")
+    add("--output_path", required=True, help="the pairs with knowledge, JSON")
+    add("--expert_only", action="store_true", help='task knowledge without the rejected side ("w/o rejected")')
+    add = parser.add_argument_group("of a language model").add_argument
+    add("--api_base", default="http://localhost:8000/v1", help="its endpoint")
+    add("--temperature", type=float, help="default: 0.5 for task knowledge (the paper), 0 for state")
+    add("--concurrency", type=positive, default=16, help="records at once")
+    add("--max_attempts", type=positive, default=4, help="answers until a well-formed one")
+    add("--timeout", type=float, default=300, help="seconds for one answer")
     return parser.parse_args()
 
 

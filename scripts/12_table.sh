@@ -8,4 +8,4 @@ note=""
 sft=$OUT/experienced_agent/${EXP_CONFIG}_eval wkm=$OUT/agent_model/${EXP_CONFIG}_eval
 python -m eval_agent.report.compare --task "$TASK" --output_dir "$OUT" --run "SFT (no knowledge)=$sft" --run "WKM=$wkm" \
     ${note:+--note "$note"} ${PUBLISHED:+--published "$PUBLISHED"}
-python -m eval_agent.report.viewer "SFT (no knowledge)=$sft" "WKM=$wkm" --output "$OUT/viewer.html"
+python -m eval_agent.report.viewer "SFT (no knowledge)=$sft" "WKM=$wkm" --output_path "$OUT/viewer.html"

@@ -165,8 +165,8 @@ def neighbours_table(out: Path) -> str:
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("out", type=Path, help="where the runs' folders and the triplets are")
-    parser.add_argument("exp_config", help="the runs' task config, such as alfworld_tiny")
+    parser.add_argument("out", metavar="OUT", type=Path, help="where the runs' folders and the triplets are")
+    parser.add_argument("exp_config", metavar="EXP_CONFIG", help="the runs' task config, such as alfworld_tiny")
     args = parser.parse_args()
     runs = played(args.out, args.exp_config)
     wkm = runs["wkm"]

@@ -100,7 +100,7 @@ ROWS = {
         ("{in}/nothing", {}, "nothing: "),
         ("{in}", {"g.json": "{"}, "g.json: malformed JSON"),
     ],
-    "python -m eval_agent.report.export --output {out}/e.csv.xz": [
+    "python -m eval_agent.report.export --output_path {out}/e.csv.xz": [
         ("{in}", {}, "no run in it"),
         ("{in}/nothing", {}, "nothing: "),
     ],
@@ -108,9 +108,9 @@ ROWS = {
         ("{in}", {}, "no episode in it"),
         ("{in}/nothing", {}, "nothing: no such folder"),
         ("{in}", {"dev/g.json": {"meta": {"task_id": "g"}}}, "dev/g.json: "),
-        ("{in} --output {out}/e.csv.xz", {}, "argument --output: not allowed with argument --output_dir"),
+        ("{in} --output_path {out}/e.csv.xz", {}, "argument --output_path/--output: not allowed with argument --output_dir"),
     ],
-    "python -m eval_agent.report.viewer --output {out}/v.html": [
+    "python -m eval_agent.report.viewer --output_path {out}/v.html": [
         ("", {}, "the following arguments are required: RUN_FOLDER"),
         ("{in}", {}, "no episode in it"),
         ("{in}/nothing", {}, "nothing: no such folder"),

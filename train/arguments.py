@@ -3,6 +3,7 @@
 Values come from the dataclasses below, then from JSON recipes (first arguments), then from the flags.
 """
 
+import argparse
 import difflib
 import itertools
 import json
@@ -17,6 +18,7 @@ import transformers
 from transformers import HfArgumentParser, TrainingArguments
 
 from eval_agent.agents.chat_templates import AUTO
+from eval_agent.command_line import Parser
 from eval_agent.config import read_config
 from eval_agent.errors import InputError, warn
 from train.options import CHANGE_NO_WEIGHTS, REFUSED, not_offered, refuse
@@ -39,6 +41,8 @@ _HAD_BY_TRANSFORMERS_4 = (
 @dataclass
 class ModelArguments:
     """Base model, chat format and LoRA shape."""
+
+    _argument_group_name = "base model, chat format and LoRA shape"
 
     model_name_or_path: str = field(metadata={"help": "Base model: a folder or a Hugging Face name."})
     template: str = field(
@@ -63,6 +67,8 @@ class ModelArguments:
 @dataclass
 class DataArguments:
     """Which conversations, and how much of them."""
+
+    _argument_group_name = "which conversations, and how much of them"
 
     dataset: str = field(
         metadata={"help": "Comma list of names from dataset_info.json, or of .json / .jsonl files."}
@@ -93,6 +99,8 @@ class DataArguments:
 @dataclass
 class SftArguments(TrainingArguments):
     """transformers' own arguments with the paper's values, and what transformers 5 no longer has."""
+
+    _argument_group_name = "training"
 
     stage: Literal["sft", "dpo"] = field(
         default="sft", metadata={"help": "Supervised fine-tuning, or ETO's DPO on pairs."}
@@ -178,8 +186,18 @@ def at_least_one(args: object, *names: str) -> None:
             raise InputError(f"--{name} is {value}, expected at least 1")
 
 
-class _Parser(HfArgumentParser):
-    """Says in one line what is wrong instead of printing 150 options."""
+class _Parser(Parser, HfArgumentParser):
+    """Says in one line what is wrong instead of printing 150 options; the help leaves out those that are refused."""
+
+    def grouped(self) -> dict[str, list[argparse.Action]]:
+        """The groups of the dataclasses, and apart those of transformers' options that are as transformers has them."""
+        own = SftArguments.__annotations__.keys() | {"do_train", "output_dir"}
+        groups = super().grouped()
+        training, others = [], []
+        for action in groups.pop(SftArguments._argument_group_name):
+            if action.dest not in REFUSED:
+                (training if action.dest in own else others).append(action)
+        return groups | {SftArguments._argument_group_name: training, "training, as transformers has them": others}
 
     def error(self, message: str):
         name = re.match(r"argument --(\w+)", message)
@@ -188,8 +206,8 @@ class _Parser(HfArgumentParser):
         raise InputError(f"{message} (--help explains the flags)")
 
 
-def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, SftArguments]:
-    """``[recipe.json ...] [--flag value ...]`` as dataclasses; what comes later counts more.
+def parse_arguments(argv: list[str], about: str = __doc__) -> tuple[ModelArguments, DataArguments, SftArguments]:
+    """``[recipe.json ...] [--flag value ...]`` as dataclasses; what comes later counts more. The help is ``about``.
 
     Flags without a meaning here are dropped with a warning. Raises InputError for an unknown flag, a bad
     value and a missing required flag.
@@ -199,7 +217,8 @@ def parse_arguments(argv: list[str]) -> tuple[ModelArguments, DataArguments, Sft
     names = {word.partition("=")[0] for word in argv}
     if "--export_dir" in names and "--do_train" not in names:  # what training needs is not needed
         argv = ["--model_name_or_path", "", "--template", "", "--dataset", "", "--output_dir", "", *argv]
-    parser = _Parser((ModelArguments, DataArguments, SftArguments), allow_abbrev=False, description=__doc__)
+    parser = _Parser(about, dataclass_types=(ModelArguments, DataArguments, SftArguments), allow_abbrev=False)
+    parser._option_string_actions["--output_dir"].help = "the adapter, its checkpoints and logs"
     try:
         *parsed, unknown = parser.parse_args_into_dataclasses(
             _drop_no_effect(argv), return_remaining_strings=True, look_for_args_file=False

@@ -3,7 +3,7 @@
     accelerate launch --config_file configs/accelerate/single_config.yaml train/train_bash.py \\
         configs/train/mistral.json --dataset alfworld_agent_model --output_dir outputs/peft/agent_model
 
-JSON recipes may come first; what comes later counts more. Started again without --overwrite_output_dir, an
+JSON recipes may come first, also with what must be given; what comes later counts more. Started again without --overwrite_output_dir, an
 unfinished run goes on from its last checkpoint and a finished one is left alone. An adapter is merged into
 its base by
 
@@ -46,7 +46,7 @@ from train.trainers import SftTrainer  # noqa: E402
 
 @exit_on_input_error
 def main() -> None:
-    model_args, data_args, args = parse_arguments(sys.argv[1:])
+    model_args, data_args, args = parse_arguments(sys.argv[1:], __doc__)
     if not args.do_train:
         check_output_folder(args.export_dir)
         with Lock(args.export_dir, "wait until it has ended, or choose another --export_dir"), writing(args.export_dir):

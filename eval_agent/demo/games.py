@@ -124,9 +124,9 @@ def make_games(slots: list[Slot], output_dir: Path, num_workers: int) -> Counter
 def main() -> None:
     parser = Parser(__doc__)
     add = parser.add_argument
-    add("--output_dir", type=Path, default=Path("data/demo_games"), help="where the splits go (%(default)s)")
-    add("--seed", type=int, default=0, help="another seed gives other games in the same rooms (%(default)s)")
-    add("--num_workers", type=positive, default=2, help="games made at once (%(default)s)")
+    add("--output_dir", type=Path, default=Path("data/demo_games"), help="the splits, a folder each")
+    add("--seed", type=int, default=0, help="another seed gives other games in the same rooms")
+    add("--num_workers", type=positive, default=2, help="games made at once")
     arguments = parser.parse_args()
     check_output_folder(arguments.output_dir)
     made = make_games(plan(arguments.seed), arguments.output_dir, arguments.num_workers)

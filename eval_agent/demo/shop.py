@@ -8,19 +8,17 @@ first result earns less. Kinds of products are in both splits, families of twins
 files, and a shop that is there already is not made again.
 """
 
-import argparse
 from pathlib import Path
 
+from eval_agent.command_line import Parser
 from eval_agent.demo.shop_making import GOALS_PER_KIND, make_shop
 from eval_agent.errors import exit_on_input_error
 
 
 @exit_on_input_error
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--output_dir", type=Path, default=Path("data/demo_shop"), help="where the shop goes")
+    parser = Parser(__doc__)
+    parser.add_argument("--output_dir", type=Path, default=Path("data/demo_shop"), help="the shop")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives another shop")
     arguments = parser.parse_args()
     about = make_shop(arguments.seed, arguments.output_dir)

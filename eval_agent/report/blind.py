@@ -25,8 +25,8 @@ def blind_reward(exp_config: str, split: str) -> tuple[float, int]:
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--exp_config", required=True, help="a config of WebShop in configs/task")
-    parser.add_argument("--split", default="test")
+    parser.add_argument("--exp_config", required=True, help="of WebShop")
+    parser.add_argument("--split", default="test", help="of its goals")
     args = parser.parse_args()
     reward, count = blind_reward(args.exp_config, args.split)
     print(f"Buying the first result unseen, without options, earns {100 * reward:.1f} on these {count} goals.")

@@ -67,8 +67,8 @@ def main() -> None:
     parser.add_argument("--run", action="append", required=True, metavar="LABEL=FOLDER",
                         help="a run's folder, with the subfolders dev and test; give once for each row, the one that "
                              "the others are compared with first")
-    parser.add_argument("--task", default="alfworld", choices=TASKS, help="what was played (%(default)s)")
-    parser.add_argument("--output_dir", type=Path, default="outputs", help="where table.md, .csv, .png and .pdf go")
+    parser.add_argument("--task", default="alfworld", choices=TASKS, help="what was played")
+    parser.add_argument("--output_dir", type=Path, default="outputs", help="table.md, .csv, .png and .pdf")
     parser.add_argument("--note", default="", help="a sentence below the table")
     parser.add_argument("--published", metavar="BACKBONE", help="published numbers below, such as those of Mistral-7B")
     args = parser.parse_args()

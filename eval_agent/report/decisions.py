@@ -70,7 +70,7 @@ def _won(episodes: list[dict]) -> int:
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("folder", type=Path, help="a split's folder of episode files")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a split's folder of episode files")
     folder = parser.parse_args().folder
     episodes = [episode for episode in read_episodes(folder) if episode["meta"]["finished"]]
     if not any(map(planned, episodes)):

@@ -252,7 +252,7 @@ CHECKS: tuple[Callable[[str], Finding], ...] = (
 def main() -> int:
     parser = Parser(__doc__)
     parser.add_argument("--task", choices=TASKS, default=os.environ.get("TASK") or "alfworld",
-                        help="the quickstart's (%(default)s)")
+                        help="the quickstart's")
     args = parser.parse_args()
     faults = 0
     for check in CHECKS:

@@ -104,7 +104,7 @@ def to_text(found: list[Stage], rates: Rates) -> str:
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("model", help="a name in configs/model")
+    parser.add_argument("model", metavar="MODEL", help="a name in configs/model")
     model = PaperModel.load(parser.parse_args().model)
     print(to_text(stages(model), model.settings.rates))
 

@@ -1,7 +1,7 @@
 """Episodes as data: of a model's results their summaries, as one compressed CSV from which its tables can be made; of a
 run everything for a notebook, episodes.csv with a row for each episode and decisions.parquet with one for each step.
 
-    python -m eval_agent.report.export outputs/tiny --output data/results/tiny/episodes.csv.xz
+    python -m eval_agent.report.export outputs/tiny --output_path data/results/tiny/episodes.csv.xz
     bash scripts/table1.sh tiny --episodes data/results/tiny/episodes.csv.xz
     python -m eval_agent.report.export outputs/quickstart/agent_model/alfworld_demo_eval --output_dir outputs/wkm
 """
@@ -38,13 +38,13 @@ def export_results(out: Path, path: Path) -> str:
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__, epilog=columns())
-    parser.add_argument("folder", type=Path,
+    parser.add_argument("folder", metavar="FOLDER", type=Path,
                         help="a model's results, such as outputs/tiny; with --output_dir a run's folder")
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--output", type=Path, help="where the CSV of a model's results goes (.csv.xz)")
-    target.add_argument("--output_dir", type=Path, help="where the two files of a run go")
+    target.add_argument("--output_path", "--output", type=Path, help="a model's results as one CSV (.csv.xz)")
+    target.add_argument("--output_dir", type=Path, help="the two files of a run")
     args = parser.parse_args()
-    print(export_run(args.folder, args.output_dir) if args.output_dir else export_results(args.folder, args.output))
+    print(export_run(args.folder, args.output_dir) if args.output_dir else export_results(args.folder, args.output_path))
 
 
 if __name__ == "__main__":

@@ -28,12 +28,12 @@ OUTPUT = Path("outputs/paper")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = Parser(__doc__, prog="python -m eval_agent.report.paper")
-    parser.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(names()))
-    parser.add_argument("model", metavar="MODEL", nargs="?", default="tiny", help="a name in configs/model (tiny)")
+    parser = Parser(__doc__)
+    parser.add_argument("experiment", metavar="EXPERIMENT", help=f"one of {', '.join(names())}")
+    parser.add_argument("model", metavar="MODEL", nargs="?", default="tiny", help="a name in configs/model")
     parser.add_argument("--dry_run", action="store_true", help="only print the runs and which of them exist")
     parser.add_argument("--plan", action="store_true", help="only print what is missing, for a script")
-    parser.add_argument("--task", help="run what is missing of this task only, such as alfworld")
+    parser.add_argument("--task", help="of this one only, what is missing")
     parser.add_argument("--episodes", type=Path, help="a CSV of eval_agent.report.export in place of results folders")
     return parser.parse_args(argv)
 

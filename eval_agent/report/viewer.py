@@ -1,7 +1,7 @@
 """Episodes to look at: runs game by game and step by step, as one HTML page that needs no server and no network.
 
     python -m eval_agent.report.viewer outputs/quickstart/experienced_agent/alfworld_demo_eval \\
-        "WKM=outputs/quickstart/agent_model/alfworld_demo_eval" --output outputs/quickstart/viewer.html
+        "WKM=outputs/quickstart/agent_model/alfworld_demo_eval" --output_path outputs/quickstart/viewer.html
 
 A run's folder has its splits (dev, test) or the episode files themselves. Games on which the runs differ come first.
 Where the episodes are more than a page should hold, they go into a folder beside it, a file for each game.
@@ -204,14 +204,14 @@ def _decision(decision: dict, verbs: list[str]) -> dict:
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN_FOLDER", help="a run's folder, or LABEL=FOLDER to name it")
-    parser.add_argument("--output", type=Path, required=True, help="where the page goes (.html)")
+    parser.add_argument("--output_path", "--output", type=Path, required=True, help="the page (.html)")
     args = parser.parse_args()
-    if args.output.is_dir():
-        raise InputError(f"--output {args.output}: is a folder, expected a file such as {args.output / 'viewer.html'}")
+    if args.output_path.is_dir():
+        raise InputError(f"--output_path {args.output_path}: is a folder, expected a file such as {args.output_path / 'viewer.html'}")
     runs = read_runs(args.runs)
-    beside = write_page(runs, args.output)
+    beside = write_page(runs, args.output_path)
     many = f"{len(runs)} runs" if len(runs) > 1 else "1 run"
-    print(f"wrote {args.output}: {sum(len(run.episodes) for run in runs)} episodes of {many}"
+    print(f"wrote {args.output_path}: {sum(len(run.episodes) for run in runs)} episodes of {many}"
           + (f", those themselves in {beside}, to be kept beside it" if beside else ""))
 
 

@@ -46,56 +46,39 @@ _FOUND = {  # whether PyTorch finds a device of this kind
 }
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """FastChat's flags; --model-path and --model-names may be repeated, as in its multi_model_worker."""
-    about = "FastChat's model worker for several LoRA adapters over one base."
-    parser = Parser(about, conflict_handler="resolve")
-    parser.add_argument("--host", default="localhost")
-    parser.add_argument("--port", type=_port, default=21002)
-    parser.add_argument(
-        "--worker-address", help="Where the controller and its clients find this worker. Default: http://HOST:PORT."
-    )
-    parser.add_argument("--controller-address", default="http://localhost:21001")
-    add_model_args(parser)
-    parser.add_argument("--device", choices=_FOUND, help="Default: cuda where PyTorch finds a GPU, else cpu.")
-    parser.add_argument(
-        "--model-path",
-        action="append",
-        default=[],
-        help="A LoRA adapter's folder or a base model; repeat it for more models over the same base.",
-    )
-    parser.add_argument(
-        "--model-names",
-        action="append",
-        type=lambda names: names.split(","),
-        help="Comma separated names, once after each --model-path. Default: the folders' names.",
-    )
-    parser.add_argument(
-        "--base-model", help="Folder or hub name of the adapters' base. Default: what their adapter_config.json names."
-    )
-    parser.add_argument(
-        "--conv-template",
+    parser = Parser(__doc__, conflict_handler="resolve")
+    titles = ("the models", "the address", "how it answers", "FastChat's flags for a base model")
+    models, address, answers, others = (parser.add_argument_group(title) for title in titles)
+    add_model_args(others)  # of which some are ours below
+    add = models.add_argument
+    add("--model-path", action="append", default=[],
+        help="A LoRA adapter's folder or a base model; repeat it for more models over the same base.")
+    add("--model-names", action="append", type=lambda names: names.split(","),
+        help="Comma separated names, once after each --model-path. Default: the folders' names.")
+    add("--base-model", help="Folder or hub name of the adapters' base. Default: what their adapter_config.json names.")
+    add("--conv-template",
         help="FastChat's conversation template, or auto (the base's own chat template), of models whose training run left "
-        "no run_settings.json.",
-    )
-    parser.add_argument("--embed-in-truncate", action="store_true")
-    parser.add_argument(
-        "--limit-worker-concurrency", type=positive, default=32, help="Requests at once; they share model passes."
-    )
-    parser.add_argument("--stream-interval", type=positive, default=2)
-    parser.add_argument("--no-register", action="store_true")
-    parser.add_argument("--seed", type=int, help="Overwrite the random seed for each generation.")
-    parser.add_argument("--debug", type=bool, default=False, help="Print debugging messages")
-    parser.add_argument(
-        "--ssl", action="store_true", help="Enable SSL; needs the variables SSL_KEYFILE and SSL_CERTFILE."
-    )
-    parser.add_argument(
-        "--prefix-cache-mb", type=_not_negative, default=2048, help="Memory for states of prompts seen before."
-    )
-    parser.add_argument(
-        "--answer-cache", type=_not_negative, default=0,
-        help="So many answers are kept for requests that come again: greedy, with a seed, scores (about 1 kB each).",
-    )
+        "no run_settings.json.")
+    add("--device", choices=_FOUND, help="Default: cuda where PyTorch finds a GPU, else cpu.")
+    add("--num-gpus", type=int, default=1, help="GPUs that the base is spread over.")
+    add = address.add_argument
+    add("--host", default="localhost", help="Where to listen; 0.0.0.0 is every network of this machine.")
+    add("--port", type=_port, default=21002, help="Where to listen.")
+    add("--worker-address", help="Where the controller and its clients find this worker. Default: http://HOST:PORT.")
+    add("--controller-address", default="http://localhost:21001", help="FastChat's controller.")
+    add("--no-register", action="store_true", help="Tell no controller.")
+    add("--ssl", action="store_true", help="Enable SSL; needs the variables SSL_KEYFILE and SSL_CERTFILE.")
+    add = answers.add_argument
+    add("--limit-worker-concurrency", type=positive, default=32, help="Requests at once; they share model passes.")
+    add("--stream-interval", type=positive, default=2, help="Tokens between two parts of a streamed answer.")
+    add("--prefix-cache-mb", type=_not_negative, default=2048, help="Memory for states of prompts seen before.")
+    add("--answer-cache", type=_not_negative, default=0,
+        help="So many answers are kept for requests that come again: greedy, with a seed, scores (about 1 kB each).")
+    add("--seed", type=int, help="Overwrite the random seed for each generation.")
+    add("--embed-in-truncate", action="store_true", help="Cut a long text before its embedding is made; else it is read in pieces.")
+    add("--debug", type=bool, default=False, help="Print debugging messages")
     return parser
 
 

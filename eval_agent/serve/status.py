@@ -39,8 +39,8 @@ def missing_models(controller: str, names: list[str], workers: int) -> list[str]
 def main() -> int:
     parser = Parser(__doc__)
     parser.add_argument("names", nargs="+", metavar="NAME", help="served model names")
-    parser.add_argument("--controller_address", default="http://localhost:21001")
-    parser.add_argument("--workers", type=positive, default=1, help="how many workers have to serve them (%(default)s)")
+    parser.add_argument("--controller_address", default="http://localhost:21001", help="that is asked")
+    parser.add_argument("--workers", type=positive, default=1, help="how many workers have to serve them")
     args = parser.parse_args()
     controller = checked_address(args.controller_address, "--controller_address")
     try:

@@ -1,6 +1,6 @@
 """Pair each expert trajectory (chosen) with what the experienced agent did on the same task (rejected).
 
-    python -m eval_agent.trajectories.build_pairs --expert_path data/expert.json \
+    python -m eval_agent.trajectories.build_pairs --expert_path data/expert.json \\
         --explored_dir outputs/experienced_agent/alfworld_explore/train --output_path data/pairs.json
 
 A pair is kept even where both earn the same reward: experts are shorter.
@@ -70,7 +70,7 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--expert_path", required=True, help="expert trajectories (JSON or JSONL)")
     parser.add_argument("--explored_dir", required=True, help="the experienced agent's results on train")
-    parser.add_argument("--output_path", required=True, help="where the pairs go (JSON)")
+    parser.add_argument("--output_path", required=True, help="the pairs, JSON")
     args = parser.parse_args()
     check_output(args.output_path)
     pairs, counts = build_pairs(args.expert_path, args.explored_dir)

@@ -144,13 +144,13 @@ def collect(jobs: list[Job], config: TaskConfig, output_path: Path, num_workers:
 
 def build_parser() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument("--exp_config", required=True, help=f"name in {CONFIGS}, or a .json file")
-    parser.add_argument("--split", default="train", help="train, dev (= seen) or test (= unseen); %(default)s")
-    parser.add_argument("--output_path", type=Path, required=True, help="JSON file for the trajectories")
+    parser.add_argument("--exp_config", required=True, help="whose games")
+    parser.add_argument("--split", default="train", help="of its games")
+    parser.add_argument("--output_path", type=Path, required=True, help="the trajectories, JSON")
     parser.add_argument("--trajectories", type=Path, help=f"instead of the expert, {_PUBLISHED}")
     parser.add_argument("--limit", type=positive, help="at most this many games, evenly over the task types")
-    parser.add_argument("--seed", type=int, default=0, help="which games --limit takes (%(default)s)")
-    parser.add_argument("--num_workers", type=positive, default=2, help="games played at once (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="which games --limit takes")
+    parser.add_argument("--num_workers", type=positive, default=2, help="games played at once")
     return parser
 
 

@@ -149,7 +149,7 @@ def fetch(part: str, folder: Path) -> None:
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--output_dir", type=Path, default=Path("data/downloads"))
+    parser.add_argument("--output_dir", type=Path, default=Path("data/downloads"), help="all but ALFWorld's games")
     args = parser.parse_args()
     unknown = [part for part in args.parts if part not in PARTS]
     if unknown:

@@ -101,7 +101,7 @@ def product_files(given: str | None) -> tuple[Path, Path]:
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("folder", type=Path, help="of *episodes*.jsonl, *reward_cases*.jsonl, *lucene_rankings*.jsonl")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="of *episodes*.jsonl, *reward_cases*.jsonl, *lucene_rankings*.jsonl")
     parser.add_argument("--products", help="product file, or the folder of the 1,000 ($WEBSHOP_DATA)")
     args = parser.parse_args()
     if not args.folder.is_dir():

@@ -13,7 +13,7 @@ from eval_agent.tasks import load_tasks
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--exp_config", default="webshop", help="name in configs/task (%(default)s)")
+    parser.add_argument("--exp_config", default="webshop", help="of WebShop")
     args = parser.parse_args()
     config = load_task_config(args.exp_config, "configs/task")
     for split in config.task.splits:

@@ -1,6 +1,8 @@
-"""Tokens per second with prompt lookup and without it (see the .sh)."""
+"""Tokens per second with prompt lookup and without it (see the .sh).
 
-import argparse
+    bash scripts/bench/decoding.sh --dialogues 16 --turns 8
+"""
+
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from eval_agent.agents.chat_templates import get_template
+from eval_agent.command_line import Parser
 from eval_agent.config import load_task_config, read_instruction
 from eval_agent.progress import tqdm
 from eval_agent.serve.engine import Engine
@@ -21,10 +24,10 @@ BASE, TEMPLATE = "data/tiny-mistral", get_template("mistral_v02")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dialogues", type=int, default=16, help="side by side (%(default)s)")
-    parser.add_argument("--turns", type=int, default=8, help="answers of each dialogue (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser = Parser(__doc__)
+    parser.add_argument("--dialogues", type=int, default=16, help="side by side")
+    parser.add_argument("--turns", type=int, default=8, help="answers of each dialogue")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     args = parser.parse_args()
     episodes = json.loads(OBSERVATIONS.read_text())[:args.dialogues]
     results = {}

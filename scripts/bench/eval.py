@@ -1,11 +1,12 @@
 """Steps per second of our serving and loop against the released setup on stock FastChat (see the .sh).
 
+    bash scripts/bench/eval.sh --size 20m --episodes 16 --steps 12
+
 Both sides serve the same random weights. Ours plays the recorded episodes first, one at a time and then all at
 once; the stock side is then asked for the same steps of the first episode in the released code's way: state
 knowledge, thought up to "Action:", one token with logprobs, the arguments, each with the whole prompt.
 """
 
-import argparse
 import json
 import random
 import socket
@@ -25,6 +26,7 @@ from transformers import MistralConfig, MistralForCausalLM
 from eval_agent.agents.fastchat import FastChatAgent
 from eval_agent.agents.replies import Count, Generated
 from eval_agent.agents.stock_worker import score as stock_scores
+from eval_agent.command_line import Parser
 from eval_agent.config import load_task_config, read_instruction
 from eval_agent.envs.base import BaseEnv, StepResult
 from eval_agent.episode import Agent, Planner, WorldModel, run_episode
@@ -296,11 +298,11 @@ def _tokens(agent: FastChatAgent, messages: list[dict]) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", choices=SIZES, default="20m", help="parameters of the random model (%(default)s)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--episodes", type=int, default=16, help="played at once (%(default)s)")
-    parser.add_argument("--steps", type=int, default=12, help="of each episode (%(default)s)")
+    parser = Parser(__doc__)
+    parser.add_argument("--size", choices=SIZES, default="20m", help="parameters of the random model")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where both sides serve")
+    parser.add_argument("--episodes", type=int, default=16, help="played at once")
+    parser.add_argument("--steps", type=int, default=12, help="of each episode")
     args = parser.parse_args()
     episodes = json.loads(OBSERVATIONS.read_text())
     episodes = [episodes[number % len(episodes)] for number in range(args.episodes)]

@@ -1,6 +1,8 @@
-"""What kill -9 at random moments costs: finished work lost or done again, and another result at the end (see the .sh)."""
+"""What kill -9 at random moments costs: finished work lost or done again, and another result at the end (see the .sh).
 
-import argparse
+    bash scripts/bench/faults.sh --kills 20 --only training
+"""
+
 import hashlib
 import json
 import os
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import requests
 
+from eval_agent.command_line import Parser
 from eval_agent.files import read_json, write_json
 from eval_agent.report.table import grid
 from eval_agent.trajectories.episodes import RUN, SUMMARY, digest
@@ -257,12 +260,12 @@ def wait_until_served(controller: Server) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("--quickstart", type=Path, required=True, help="folder of a finished quickstart")
-    parser.add_argument("--kills", type=int, default=20, help="of each kind of work (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the moments (%(default)s)")
+    parser.add_argument("--kills", type=int, default=20, help="of each kind of work")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments")
     parser.add_argument("--only", help="one kind of work")
-    parser.add_argument("--work_dir", type=Path, default=Path("outputs/bench/faults"))
+    parser.add_argument("--work_dir", type=Path, default=Path("outputs/bench/faults"), help="made anew")
     args = parser.parse_args()
     shutil.rmtree(args.work_dir, ignore_errors=True)
     args.work_dir.mkdir(parents=True)

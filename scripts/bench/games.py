@@ -1,12 +1,15 @@
-"""Seconds to start a game and to take a step, in TextWorld's engine and in ours (see the .sh)."""
+"""Seconds to start a game and to take a step, in TextWorld's engine and in ours (see the .sh).
 
-import argparse
+    bash scripts/bench/games.sh --split dev --games 20
+"""
+
 import json
 import os
 import subprocess
 import sys
 import tempfile
 
+from eval_agent.command_line import Parser
 from eval_agent.config import load_task_config
 from eval_agent.tasks import choose_evenly, load_tasks
 
@@ -41,10 +44,10 @@ print(json.dumps([start_s / len(games), step_s / len(games) / steps, texts.hexdi
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--exp_config", required=True, help="name in configs/task")
-    parser.add_argument("--split", default="dev", help="train, dev or test (%(default)s)")
-    parser.add_argument("--games", type=int, default=20, help="so many, evenly of each type (%(default)s)")
+    parser = Parser(__doc__)
+    parser.add_argument("--exp_config", required=True, help="whose games")
+    parser.add_argument("--split", default="dev", help="of its games")
+    parser.add_argument("--games", type=int, default=20, help="so many, evenly of each type")
     args = parser.parse_args()
     tasks = choose_evenly(load_tasks(load_task_config(args.exp_config, "configs/task"), args.split), args.games)
     games = [task.game_file for task in tasks]

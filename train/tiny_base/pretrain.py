@@ -180,7 +180,7 @@ def main() -> None:
     text.add_argument("--demo_shops", type=int, help="for WebShop: so many demo shops of other seeds")
     text.add_argument("--trajectories", type=Path, help="ScienceWorld's expert trajectories of train variations")
     parser.add_argument("--recipe", default="configs/train/tiny_base.json", help="sizes, training values, stages")
-    parser.add_argument("--output_dir", type=Path, required=True, help="where the model folder is written")
+    parser.add_argument("--output_dir", type=Path, required=True, help="the model")
     parser.add_argument("--state_file", type=Path, default="outputs/tiny_base_state.pt", help="to go on from")
     args = parser.parse_args()
 

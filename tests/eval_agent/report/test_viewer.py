@@ -391,7 +391,7 @@ def test_the_command_says_where_the_page_is(tmp_path):
         ((tmp_path,), "no episode in it"),
         ((SAMPLES / "wkm", SAMPLES / "wkm"), 'two runs are called "wkm"'),
     ]:
-        done = view(*arguments, "--output", tmp_path / "v.html")
+        done = view(*arguments, "--output_path", tmp_path / "v.html")
         assert (done.returncode, done.stderr.count("\n")) == (2, 1) and said in done.stderr
     assert not (tmp_path / "v.html").exists()
 
