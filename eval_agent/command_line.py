@@ -24,7 +24,7 @@ WORDS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose help is ``about`` around the arguments; what is wrong ends the program with one line, exit code 2."""
+    """A parser whose help is ``about`` around the arguments; what is wrong ends the program with one line, code 2."""
 
     def __init__(self, about: str, **options):
         head, rest = _around(about)
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         formatter = self._get_formatter()
         formatter.add_text(self.description)
-        formatter.add_text(self.format_usage().replace("%", "%%"))
+        formatter.add_text(self.format_usage().rstrip())
         for title, actions in self.grouped().items():
             formatter.start_section(title)
             formatter.add_arguments(map(_described, actions))
@@ -67,11 +67,13 @@ class Parser(argparse.ArgumentParser):
 
     def grouped(self) -> dict[str, list[argparse.Action]]:
         """The arguments under the titles of the help, those that must be given first."""
-        groups = {"must be given": [action for action in self._actions if action.required]}
+        one_of = [action for group in self._mutually_exclusive_groups if group.required for action in group._group_actions]
+        groups = {"must be given": [action for action in self._actions if action.required],
+                  "one of these must be given": one_of}
         for group in self._action_groups:
             title = "may be given" if group in (self._positionals, self._optionals) else group.title
             actions = [action for action in group._group_actions if not action.required and action.dest != "help"]
-            groups.setdefault(title, []).extend(actions)
+            groups.setdefault(title, []).extend(action for action in actions if action not in one_of)
         return {title: actions for title, actions in groups.items() if actions}
 
 
