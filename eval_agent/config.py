@@ -5,6 +5,8 @@ replace those of the other file. Whatever is wrong with a field is one InputErro
 what was expected, before anything long is loaded.
 """
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,6 +36,12 @@ def _different(verbs: list[str]) -> list[str]:
     if not verbs or len(set(verbs)) < len(verbs) or not all(verb.strip() for verb in verbs):
         raise ValueError("a list of different, non-empty verbs")
     return verbs
+
+
+def _of_environment(text: str) -> str:
+    """``${NAME:-default}``, as a shell has it: what the environment names, else the default."""
+    found = re.fullmatch(r"\$\{(\w+):-(.+)\}", text)
+    return os.environ.get(found[1]) or found[2] if found else text
 
 
 class ShopSection(Fields):
@@ -271,8 +279,8 @@ class ModelConfig(Fields):
     agent_class: Literal["FastChatAgent", "OpenAIAgent"]
     config: dict[str, Any]
     """Arguments of that class of eval_agent/agents."""
-    recipe: Text | None = None
-    """configs/train/*.json, the only place of base model and chat format."""
+    recipe: Annotated[Text, AfterValidator(_of_environment)] | None = None
+    """configs/train/*.json, the only place of base model and chat format; "${RECIPE:-FILE}": that of scripts/settings.sh."""
     paper: PaperSection | None = None
 
 

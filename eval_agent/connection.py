@@ -62,10 +62,15 @@ def ask(url: str, body: dict, reply: type[AnyReply], seconds: float | tuple = _S
     return parse(send(url, body, seconds), reply)
 
 
-def send(url: str, body: dict, seconds: float | tuple = _SECONDS, session=requests) -> requests.Response:
-    """POST ``body`` as JSON. Raises ConnectionFault where nothing, or a failure of HTTP, comes back."""
+def look_up(url: str, reply: type[AnyReply]) -> AnyReply:
+    """The server's answer to a GET. Raises ConnectionFault where it is none of this kind."""
+    return parse(send(url, None), reply)
+
+
+def send(url: str, body: dict | None, seconds: float | tuple = _SECONDS, session=requests) -> requests.Response:
+    """POST ``body`` as JSON, GET where it is None. Raises ConnectionFault where nothing, or a failure of HTTP, comes back."""
     try:
-        response = session.post(url, json=body, timeout=seconds)
+        response = session.request("GET" if body is None else "POST", url, json=body, timeout=seconds)
     except (requests.RequestException, OSError, ValueError) as error:  # the others are of addresses and proxies
         raise _fault(error, url) from error
     if response.ok:

@@ -4,10 +4,12 @@
 # EXPERIMENT is a file of configs/paper, MODEL one of configs/model (tiny); table1.sh ... fig9.sh are its doors. Adapters
 # that are missing are trained, models that are served already are used and left running. NUM_WORKERS (4) episodes are
 # played side by side. A run that fails costs its cells, the others go on, and the same command continues; exit code 1.
+# ENGINE=vllm plays with vLLM (AGENT_CONFIG=openai).
 # --episodes makes the table from a file of eval_agent.report.export and plays nothing, as --no_run does from $OUT.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
+[ "${ENGINE:-}" != vllm ] || export AGENT_CONFIG=${AGENT_CONFIG:-openai}
 paper() { python -m eval_agent.report.paper "$@"; }
 
 play() { # the planned runs of one task, a line each

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # serve.sh start NAME...: controller and worker for the adapters $OUT/peft/NAME, until "serve.sh stop".
 # NAME "base" is the base model without an adapter. SERVE_WORKERS=N starts N workers with all of them, on CUDA one a device.
-# serve.sh served NAME...: asks the controller; exit code 0 where all of them are served already, by whomever.
+# ENGINE=vllm starts vLLM instead, see serve_vllm.sh.
+# serve.sh served NAME...: asks the server; exit code 0 where all of them are served already, by whomever.
 source "$(dirname "$0")/settings.sh"
 pids=$OUT/logs/serve.pids
+address=http://localhost:21001
+waiting_for="controller and worker"
 
 stop() { # what is on file and still ours; a number may have become another process's since
-    local pid ours=()
+    local pid ours=() servers="serve\.\(controller\|model_worker\)\|vllm\.entrypoints"
     for pid in $(cat "$pids" 2>/dev/null); do
-        ! ps -o args= -p "$pid" | grep -q "serve\.\(controller\|model_worker\)" || ours+=("$pid")
+        ! ps -o args= -p "$pid" | grep -q "$servers" || ours+=("$pid")
     done
     end "${ours[@]}"
     rm -f "$pids"
@@ -41,33 +44,37 @@ start() {
     local code=0
     served "$@" > "$OUT/logs/status.out" 2>&1 || code=$?
     [ $code != 2 ] || refuse "$(sed 's/^error: //' "$OUT/logs/status.out")"
-    local told="a controller runs already: $(cat "$OUT/logs/status.out")"
+    local told="a server runs already: $(cat "$OUT/logs/status.out")"
     [ $code = 3 ] || refuse "$told; stop it first (serve.sh stop, with its OUT)"
-    started=()
-    trap 'end "${started[@]}"' EXIT  # until all names are served
-    python -m fastchat.serve.controller --host 127.0.0.1 --port 21001 > "$OUT/logs/controller.out" 2>&1 9>&- &
-    started+=($!)
     local models=() name path
     for name in "$@"; do
         path=$OUT/peft/$name
         [ "$name" != base ] || path=$(base_model)
         models+=(--model-path "$path" --model-names "$name")
     done
-    local worker port
-    for worker in $(seq 0 $((SERVE_WORKERS - 1))); do
-        port=$((21020 + worker))
-        [ "$DEVICE" != cuda ] || [ "$SERVE_WORKERS" = 1 ] || export CUDA_VISIBLE_DEVICES=$worker
-        python -m eval_agent.serve.model_worker --host 127.0.0.1 --port $port "${models[@]}" \
-            --device "$DEVICE" --answer-cache 200000 > "$OUT/logs/worker$worker.out" 2>&1 9>&- &
-        started+=($!)
-    done
+    started=()
+    trap 'end "${started[@]}"' EXIT  # until all names are served
+    launch "${models[@]}"
     wait_until_served "$@"
     printf '%s\n' "${started[@]}" > "$pids.new" && mv "$pids.new" "$pids"
     trap - EXIT
 }
 
+launch() { # controller and workers with these models, into started
+    python -m fastchat.serve.controller --host 127.0.0.1 --port 21001 > "$OUT/logs/controller.out" 2>&1 9>&- &
+    started+=($!)
+    local worker port
+    for worker in $(seq 0 $((SERVE_WORKERS - 1))); do
+        port=$((21020 + worker))
+        [ "$DEVICE" != cuda ] || [ "$SERVE_WORKERS" = 1 ] || export CUDA_VISIBLE_DEVICES=$worker
+        python -m eval_agent.serve.model_worker --host 127.0.0.1 --port $port "$@" \
+            --device "$DEVICE" --answer-cache 200000 > "$OUT/logs/worker$worker.out" 2>&1 9>&- &
+        started+=($!)
+    done
+}
+
 wait_until_served() {
-    echo "starting controller and worker for: $* (logs in $OUT/logs)"
+    echo "starting $waiting_for for: $* (logs in $OUT/logs)"
     local begun=$SECONDS pid
     while [ $((SECONDS - begun)) -lt 600 ]; do
         for pid in "${started[@]}"; do
@@ -79,7 +86,7 @@ wait_until_served() {
         fi
         sleep 1
     done
-    echo "error: no model registered within 10 minutes, see $OUT/logs/worker*.out" >&2
+    echo "error: not all of them are served at $address after 10 minutes, see $OUT/logs" >&2
     exit 1
 }
 
@@ -92,6 +99,11 @@ explain() { # why a server ended: its own sentence, else the end of its log
     exit 1
 }
 
+case "$ENGINE" in
+    fastchat) ;;
+    vllm) source scripts/serve_vllm.sh ;;
+    *) refuse "ENGINE is \"$ENGINE\", expected fastchat or vllm" ;;
+esac
 case "${1:-}" in
     start | served) "$@" ;;
     stop) stop ;;

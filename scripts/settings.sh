@@ -12,8 +12,11 @@ case "$TASK" in
     *) demo_recipe=configs/train/tiny_lora_sft.json demo_out=outputs/quickstart ;;
 esac
 EXP_CONFIG=${EXP_CONFIG:-${TASK}_demo}                       # configs/task/*.json: games, planner, state base
+[ "${AGENT_CONFIG:-}" != openai ] || ENGINE=${ENGINE:-vllm}
+ENGINE=${ENGINE:-fastchat}                                   # who serves: FastChat's controller with our worker, or vllm
+[ "$ENGINE" != vllm ] || AGENT_CONFIG=${AGENT_CONFIG:-openai}
 AGENT_CONFIG=${AGENT_CONFIG:-fastchat}                       # configs/model/*.json: how the models are served
-RECIPE=${RECIPE:-$demo_recipe}                               # configs/train/*.json: base model, chat format, LoRA, optimiser
+export RECIPE=${RECIPE:-$demo_recipe}                        # configs/train/*.json: base model, chat format, LoRA, optimiser
 BASE_MODEL=${BASE_MODEL:-}                                   # another copy of the recipe's base model, such as a local folder
 ACCELERATE=${ACCELERATE:-configs/accelerate/single_config.yaml}
 KNOWLEDGE_MODEL=${KNOWLEDGE_MODEL:-rules}                    # or a model of an OpenAI-compatible endpoint
@@ -22,6 +25,8 @@ TRAIN_LIMIT=${TRAIN_LIMIT:-}                                 # so many train gam
 DEVICE=${DEVICE:-$(command -v nvidia-smi > /dev/null && echo cuda || echo cpu)}
 NUM_WORKERS=${NUM_WORKERS:-4}                                # episodes side by side
 SERVE_WORKERS=${SERVE_WORKERS:-1}                            # worker processes, each with all models
+VLLM_ENV=${VLLM_ENV:-outputs/vllm-env}                       # ENGINE=vllm: its own Python environment, made when missing
+VLLM_FLAGS=${VLLM_FLAGS:-}                                   # and what it is told beside, such as --tensor-parallel-size 2
 OUT=${OUT:-$demo_out}
 STATE_BASE=${STATE_BASE:-$OUT/state_base}
 limit=${TRAIN_LIMIT:+--limit $TRAIN_LIMIT}

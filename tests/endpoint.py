@@ -1,8 +1,11 @@
 """Local endpoints that answer like a language model's."""
 
+import copy
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from eval_agent.files import cache_key
 
 
 class JsonHandler(BaseHTTPRequestHandler):
@@ -77,3 +80,43 @@ class Handler(JsonHandler):
         self.reply(
             200, {"id": "x", "object": "chat.completion", "created": 0, "model": "tiny", "choices": [choice]}
         )
+
+
+class Replay(ThreadingHTTPServer):
+    """Gives a server's recorded answers to the same requests: entries of path, body (or its digest), status and answer.
+
+    ``change(path, answer)``: an answer in its place, or a (status, message) error. Unknown requests are refused (418).
+    """
+
+    daemon_threads = True
+
+    def __init__(self, recording: list[dict], change=None):
+        super().__init__(("127.0.0.1", 0), ReplayHandler)
+        self.known = {_known(entry["path"], entry.get("body")): entry for entry in recording}
+        self.change = change or (lambda path, answer: answer)
+        self.asked: list[tuple[str, dict]] = []
+        self.address = f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class ReplayHandler(JsonHandler):
+    server: Replay
+
+    def do_GET(self):
+        self.answer(None)
+
+    def do_POST(self):
+        self.answer(self.read())
+
+    def answer(self, body: dict | None):
+        self.server.asked.append((self.path, body))
+        entry = self.server.known.get(_known(self.path, body))
+        if entry is None:
+            return self.reply(418, {"error": {"message": f"{self.path}: no such request was recorded"}})
+        answer = self.server.change(self.path, copy.deepcopy(entry["answer"]))
+        if isinstance(answer, tuple):
+            return self.reply(answer[0], {"error": {"message": answer[1]}})
+        self.reply(entry["status"], answer)
+
+
+def _known(path: str, body: dict | None) -> tuple[str, str]:
+    return path, (body or {}).get("sha256") or cache_key(**(body or {}))

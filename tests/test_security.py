@@ -80,3 +80,4 @@ def test_servers_are_for_this_machine_alone_unless_told_otherwise():
     assert [name for name, text in texts.items() if listening.search(text)] == []
     started = re.findall(r"python -m (?:fastchat\.serve\.controller|eval_agent\.serve\.model_worker) .*", texts["serve.sh"])
     assert len(started) == 2 and all("--host 127.0.0.1" in line for line in started)
+    assert "api_server --host 127.0.0.1 " in texts["serve_vllm.sh"]

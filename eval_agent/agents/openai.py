@@ -11,17 +11,21 @@ from typing import Annotated, TypeVar
 
 import openai
 import tenacity
-from openai import APIConnectionError, APIStatusError, NotFoundError, OpenAI, OpenAIError
+from openai import APIConnectionError, APIStatusError, BadRequestError, NotFoundError, OpenAI, OpenAIError
 from pydantic import ConfigDict, Field, ValidationError
 
 from eval_agent import connection
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
+from eval_agent.agents.candidates import tokenise_after
 from eval_agent.agents.chat_format import template_of_recipe
 from eval_agent.agents.chat_templates import OwnTemplate
+from eval_agent.agents.openai_scores import NotExact, Question, Tree, load_tokenizer, top_scores
 from eval_agent.connection import Reply, checked_address, is_loopback, proxy_of
-from eval_agent.errors import InputError
+from eval_agent.errors import InputError, warn
 
 _MALFORMED_TRIES = 4  # of an endpoint that answers, but with nothing that can be read
+_NOT_OFFERED = (400, 404, 405, 422, 501)  # how servers answer to routes and fields that they do not have
+_WARNED: set[tuple[str, str]] = set()  # models whose scores are guesses, so far: threads have agents of their own
 # what the clients raise for a body that is another kind of JSON, or none
 UNREADABLE = (ValueError, TypeError, AttributeError, LookupError)
 
@@ -58,15 +62,26 @@ class _Logprobs(_Answer):
 
 class _Choice(_Answer):
     text: str
+    index: int = 0
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
+
+
+    @property
+    def top(self) -> dict[str, float] | None:
+        """The log-probabilities that it tells of its first token."""
+        return self.logprobs.top_logprobs[0] if self.logprobs and self.logprobs.top_logprobs else None
 
 
 class _Completion(_Answer):
     choices: Annotated[list[_Choice], Field(min_length=1)]
 
 
-_Kind = TypeVar("_Kind", _Chat, _Completion)
+class _Tokens(_Answer):
+    tokens: Annotated[list[int], Field(min_length=1)]
+
+
+_Kind = TypeVar("_Kind", _Chat, _Completion, _Tokens)
 
 
 class _Malformed(ModelError):
@@ -79,20 +94,23 @@ class OpenAIAgent(LMAgent):
     Without a recipe its chat endpoint is asked (GPT-style servers have no other): it writes whole replies,
     but neither continues one nor scores, so it cannot be the agent of a method that plans.
 
-    Limits of its scores: only the first token counts, and only the ``top_logprobs`` most probable tokens are
-    known (vLLM gives 20 at most): a candidate that begins with none of them gets the least of their
-    log-probabilities, which is more than its own. No state is kept here; the server may cache prefixes.
+    Its scores are exact where the server tells the log-probabilities of given token ids (vLLM); the tokens are those of
+    ``tokenizer`` (a folder or hub name) or, without one, of the server's own POST /tokenize. Elsewhere only the
+    ``top_logprobs`` most probable first tokens are known: a candidate that begins with none of them gets the least of
+    their log-probabilities, which is more than its own, and one warning names such candidates. No state is kept here;
+    the server may cache prefixes.
     """
-
-    scores_whole_strings = False
 
     def __init__(
         self, model_name: str, api_base: str, recipe: str | None = None, top_logprobs: int = 20,
-        timeout: float = 600, seed: int | None = None,
+        timeout: float = 600, tokenizer: str | None = None, seed: int | None = None,
     ):
         self.model_name, self.api_base, self.seed = model_name, api_base, seed
         self.template = template_of_recipe(recipe) if recipe is not None else None
         self.top_logprobs = top_logprobs
+        self._tokenizer = load_tokenizer(tokenizer) if tokenizer is not None else None
+        self._exact: bool | None = None  # not known yet
+        self._why = ""  # it does not tell exact scores
         self._client = OpenAI(**connect(api_base, 'field "api_base" of the model config'), timeout=timeout)
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(may_pass) | tenacity.retry_if_exception_type(_Malformed),
@@ -100,6 +118,11 @@ class OpenAIAgent(LMAgent):
             stop=tenacity.stop_any(tenacity.stop_after_delay(120), _malformed_too_often),
             reraise=True,
         )
+
+    @property
+    def scores_whole_strings(self) -> bool:
+        """As far as the server has shown until now."""
+        return self._exact is not False
 
     def generate(
         self, messages: list[dict], *, stop: Sequence[str] = (), temperature: float, max_new_tokens: int
@@ -111,27 +134,77 @@ class OpenAIAgent(LMAgent):
             return self._retry(self._written, self._chat, messages, stop=list(stop), **sampling)
         if isinstance(self.template, OwnTemplate):  # vLLM leaves special tokens out of the text that it searches
             sampling["extra_body"] = {"stop_token_ids": list(self.template.stop_token_ids)}
-        return self._retry(self._written, self._complete, messages, stop=[self.template.stop, *stop], **sampling)
+        prompt = self.template.render(messages)
+        return self._retry(self._written, self._complete, prompt, stop=[self.template.stop, *stop], **sampling)
 
     def score(self, messages: list[dict], candidates: Sequence[str]) -> list[CandidateScore]:
-        """First-token scores; ``logprob`` repeats them. See the class for what is not known."""
-        choice = self._retry(self._complete, messages, temperature=0.0, max_tokens=1, logprobs=self.top_logprobs)
-        if not (choice.logprobs and choice.logprobs.top_logprobs and choice.logprobs.top_logprobs[0]):
+        """See the class for what is known where the server does not tell exact scores."""
+        prompt = self._prompt(messages)
+        if self._exact is not False:
+            try:
+                scores = self._retry(self._exact_scores, prompt, list(candidates))
+                self._exact = True
+                return scores
+            except (NotExact, _Malformed) as fault:
+                if self._exact:
+                    raise
+                self._exact, self._why = False, str(fault)
+        choice = self._retry(self._complete, prompt, temperature=0.0, max_tokens=1, logprobs=self.top_logprobs)
+        if not choice.top:
             raise ModelError(f"{self.model_name} at {self.api_base}: the answer has no top_logprobs to score with")
-        top = choice.logprobs.top_logprobs[0]
-        ranks = {token: -1 - rank for rank, token in enumerate(top)}
-        scores = []
-        for candidate in candidates:
-            begins = [token for token in top if token.strip() and candidate.strip().startswith(token.strip())]
-            token = max(begins, key=len, default=None)
-            logprob = min(top.values()) if token is None else top[token]
-            unknown = -1 - len(top) - len(scores)  # a first token of its own, as far as is known
-            scores.append(CandidateScore(ranks.get(token, unknown), logprob, logprob))
+        scores, guessed = top_scores(choice.top, candidates)
+        if guessed and (self.model_name, self.api_base) not in _WARNED:
+            _WARNED.add((self.model_name, self.api_base))
+            warn(f"{self.model_name} at {self.api_base} gives no exact scores ({self._why}); guesses, as none of the "
+                 f"{len(choice.top)} most probable tokens begins them: {', '.join(map(str.strip, guessed))}")
         return scores
 
-    def _written(self, ask, messages: list[dict], **request) -> str:
-        """The choice's text: one that is empty for want of room, or by a filter, is none."""
-        choice = ask(messages, **request)
+    def _exact_scores(self, prompt: str, candidates: list[str]) -> list[CandidateScore]:
+        """Raises NotExact where the server, which has not done so before, does not tell them."""
+        try:
+            tree = Tree(*self._tokenise(prompt, candidates))
+            found = {}
+            for question in tree.questions():
+                found |= tree.read(question, self._told(question))
+            return tree.scores(found)
+        except APIStatusError as error:
+            if self._exact or error.status_code not in _NOT_OFFERED or full_context(error):
+                raise
+            raise NotExact(reason(error, self.api_base)) from None
+        except NotExact as fault:
+            if self._exact:
+                raise self._malformed(str(fault)) from None
+            raise
+
+    def _tokenise(self, prompt: str, candidates: list[str]) -> tuple[list[int], list[list[int]]]:
+        """Token ids of ``prompt``, and of the prompt with each candidate behind it."""
+        if self._tokenizer is not None:
+            ids = self._tokenizer(prompt).input_ids
+            return ids, tokenise_after(self._tokenizer, prompt, ids, candidates)
+        first, *others = (self._tokens(text) for text in (prompt, *(prompt + c for c in candidates)))
+        return first, others
+
+    def _tokens(self, text: str) -> list[int]:
+        url = self.api_base.rstrip("/").removesuffix("/v1") + "/tokenize"
+        body = {"model": self.model_name, "prompt": text}
+        return self._ask(self._client.post, _Tokens, path=url, cast_to=object, body=body).tokens
+
+    def _told(self, question: Question) -> list[dict[str, float] | None]:
+        answer = self._ask(self._client.completions.create, _Completion, model=self.model_name, **question.fields)
+        return [choice.top for choice in sorted(answer.choices, key=lambda choice: choice.index)]
+
+    def _written(self, ask, prompt, **request) -> str:
+        """The choice's text: one that is empty for want of room, or by a filter, is none.
+
+        A server that refuses more new tokens than have room is asked for what has, as our worker and vLLM do.
+        """
+        try:
+            choice = ask(prompt, **request)
+        except BadRequestError as error:
+            room = _room(error)
+            if not 0 < room < request["max_tokens"]:
+                raise
+            choice = ask(prompt, **{**request, "max_tokens": room})
         if not choice.text and choice.finish_reason in ("length", "content_filter"):
             raise self._malformed(f'no text, and "finish_reason" is "{choice.finish_reason}"')
         return choice.text
@@ -141,20 +214,24 @@ class OpenAIAgent(LMAgent):
             raise ModelError(f"{self.model_name} at {self.api_base}: a chat endpoint cannot continue a reply")
         if stop:  # some servers refuse an empty list
             request["stop"] = stop
-        return self._ask(self._client.chat.completions, _Chat, messages=messages, **request).choices[0]
+        ask = self._client.chat.completions.create
+        return self._ask(ask, _Chat, model=self.model_name, messages=messages, **request).choices[0]
 
-    def _complete(self, messages: list[dict], **request) -> _Choice:
+    def _prompt(self, messages: list[dict]) -> str:
         if self.template is None:
             raise ModelError(
                 f"{self.model_name} at {self.api_base}: a chat endpoint gives no scores to plan with; name "
                 'the recipe of a completions endpoint\'s model in the model config: "recipe"'
             )
-        prompt = self.template.render(messages)
-        return self._ask(self._client.completions, _Completion, prompt=prompt, **request).choices[0]
+        return self.template.render(messages)
 
-    def _ask(self, endpoint, kind: type[_Kind], **request) -> _Kind:
+    def _complete(self, prompt: str, **request) -> _Choice:
+        ask = self._client.completions.create
+        return self._ask(ask, _Completion, model=self.model_name, prompt=prompt, **request).choices[0]
+
+    def _ask(self, ask, kind: type[_Kind], **request) -> _Kind:
         try:
-            answer = endpoint.create(model=self.model_name, **request)
+            answer = ask(**request)
         except UNREADABLE as error:
             raise self._malformed(f"no JSON object ({error})") from None
         try:
@@ -200,7 +277,7 @@ def connect(api_base: str, source: str) -> dict:
 
 
 # the words of OpenAI, FastChat and vLLM
-_CONTEXT = re.compile(r"maximum context length is (\d+)")
+_CONTEXT = re.compile(r"maximum context length is (\d+)|cannot be greater than max_model_len=(\d+)")
 _PROMPT_TOKENS = re.compile(r"(\d+) in the messages|(\d+) in the prompt|resulted in (\d+) tokens|(\d+) input tokens")
 
 
@@ -228,7 +305,15 @@ def full_context(error: OpenAIError) -> tuple[int, int | None] | None:
     context, used = _CONTEXT.search(str(error)), _PROMPT_TOKENS.search(str(error))
     if not context:
         return None
-    return int(context[1]), int(used[used.lastindex]) if used else None
+    return int(context[context.lastindex]), int(used[used.lastindex]) if used else None
+
+
+def _room(error: BadRequestError) -> int:
+    """How many new tokens a server that refused more would take, as far as it says; 0 where it does not."""
+    context, used = full_context(error) or (0, None)
+    if used is None:  # vLLM, of new tokens alone
+        return context if "max_model_len=" in str(error) else 0
+    return context - used
 
 
 def _never_connected(error: BaseException) -> bool:

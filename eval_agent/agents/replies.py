@@ -1,4 +1,4 @@
-"""The fields that are read of what FastChat's controller and workers answer, ours and its own."""
+"""The fields that are read of what FastChat's controller and workers answer, ours and its own, and of a list of models."""
 
 from pydantic import model_validator
 
@@ -16,6 +16,16 @@ class Models(Reply):
     """/list_models"""
 
     models: list[str]
+
+
+class _Listed(Reply):
+    id: str
+
+
+class Listed(Reply):
+    """GET /v1/models of an OpenAI-compatible server."""
+
+    data: list[_Listed]
 
 
 class Known(Reply):

@@ -7,6 +7,7 @@ candidate); eval_agent.serve.model_worker answers in one call.
 from collections.abc import Callable, Sequence
 
 from eval_agent.agents.base import CandidateScore, ModelError
+from eval_agent.agents.candidates import first_scored
 from eval_agent.agents.replies import Generated
 
 
@@ -21,7 +22,7 @@ def score(ask: Callable[[dict], Generated], prompt: str, candidates: list[str]) 
     scores = []
     for candidate in candidates:
         tokens, logprobs = _tokens(ask, prompt + candidate)
-        boundary = min(_common_prefix(prompt_tokens, tokens), len(tokens) - 1)
+        boundary = first_scored(prompt_tokens, tokens)
         first = first_tokens.setdefault((boundary, tokens[boundary]), -1 - len(first_tokens))
         scores.append(CandidateScore(first, logprobs[boundary], sum(logprobs[boundary:])))
     return scores
@@ -55,7 +56,3 @@ def _tokens(ask, text) -> tuple[list[str], list[float]]:
     n_tokens = reply.usage.prompt_tokens  # the rest is the one new token
     return reply.logprobs.tokens[:n_tokens], reply.logprobs.token_logprobs[:n_tokens]
 
-
-def _common_prefix(a: list[str], b: list[str]) -> int:
-    length = min(len(a), len(b))
-    return next((i for i in range(length) if a[i] != b[i]), length)

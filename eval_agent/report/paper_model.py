@@ -1,5 +1,6 @@
 """A model that the paper's tables are made with: configs/model/*.json with the object "paper"."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,11 @@ class PaperModel:
     @property
     def settings(self) -> PaperSection:
         return self.config.paper
+
+    @property
+    def served_by(self) -> str:
+        """The model config that runs are played with: its own, or the one of another server ($AGENT_CONFIG)."""
+        return os.environ.get("AGENT_CONFIG") or self.name
 
     @property
     def tasks(self) -> list[str]:
@@ -77,5 +83,5 @@ class PaperModel:
             "OUT": str(self.out(task)),
             "EXP_CONFIG": self.exp_config(task),
             "RECIPE": self.recipe(task),
-            "AGENT_CONFIG": self.name,
+            "AGENT_CONFIG": self.served_by,
         }

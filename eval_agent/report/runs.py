@@ -166,14 +166,14 @@ class Plan:
         encoder = method.overrides.get("state_base.encoder")
         flags = {
             "--method": row.method, "--exp_config": exp_config, "--exp_name": exp_name, "--split": split,
-            "--output_dir": out, "--num_workers": self.workers, "--seed": k, "--agent_config": model.name,
+            "--output_dir": out, "--num_workers": self.workers, "--seed": k, "--agent_config": model.served_by,
             **variant_flags,
         }  # fmt: skip
         if row.strong:
             agent = model.settings.strong.agent_model_name
             flags["--agent_config"] = model.settings.strong.agent_config or method.agent_config
             flags["--agent_model_name"] = agent
-            flags |= {"--world_config": model.name} if world else {}
+            flags |= {"--world_config": model.served_by} if world else {}
         if method.plans:
             flags["--state_base"] = state_base(out, encoder)
         folder = out / agent / f"{exp_config}_{exp_name}" / split

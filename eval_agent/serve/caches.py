@@ -16,6 +16,7 @@ import torch
 from cachetools import LRUCache
 from transformers.cache_utils import Cache, DynamicLayer
 
+from eval_agent.agents.candidates import common_prefix
 from eval_agent.files import cache_key
 
 # a prompt's last tokens may merge with what follows it, so an entry may lose a few and still be continued
@@ -149,13 +150,6 @@ class PrefixCache:
         while self.nbytes > self.max_bytes:
             _, (_, _, freed) = self._entries.popitem(last=False)
             self.nbytes -= freed
-
-
-def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
-    """Length of the longest common prefix of two token sequences."""
-    length = min(len(a), len(b))
-    differ = a[:length] != b[:length]
-    return int(differ.argmax()) if differ.any() else length
 
 
 _GREEDY = 1e-5  # FastChat's border: a lower temperature takes the most probable token

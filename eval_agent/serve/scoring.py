@@ -6,11 +6,10 @@ and sits at the position that it would have if its candidate followed the prompt
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from fastchat.constants import ErrorCode
 
-from eval_agent.serve.caches import common_prefix
+from eval_agent.agents.candidates import first_scored, tokenise_after
 from eval_agent.serve.engine import Engine, RequestError
 
 # of one request; a tree's mask grows with the square of its tokens
@@ -64,28 +63,8 @@ def score_candidates(engine: Engine, model: str | None, prompt: str, candidates:
     return {"scores": [tree.score(branch, logprobs) for branch in branches], "usage": usage}
 
 
-def tokenise_after(
-    tokenizer, prompt: str, prompt_ids: list[int], candidates: list[str]
-) -> list[list[int]]:
-    """Token ids of ``prompt + candidate`` for each candidate.
-
-    Special tokens split a text before anything else happens to it, so what stands before the prompt's last
-    one (nearly all of a dialogue) is not tokenised again. Where the prompt itself does not come out the same
-    that way, or nothing follows its last special token, everything is.
-    """
-    special_ids = set(tokenizer.all_special_ids)
-    last = max((place for place, token in enumerate(prompt_ids) if token in special_ids), default=None)
-    if last is not None:
-        _, special, tail = prompt.rpartition(tokenizer.convert_ids_to_tokens(prompt_ids[last]))
-        head = prompt_ids[: last + 1]
-        plain, *ends = tokenizer([tail, *(tail + c for c in candidates)], add_special_tokens=False).input_ids
-        if special and tail and head + plain == prompt_ids:
-            return [head + end for end in ends]
-    return tokenizer([prompt + candidate for candidate in candidates]).input_ids
-
-
 def _branch(prompt_ids, ids):
-    boundary = min(common_prefix(np.asarray(prompt_ids), np.asarray(ids)), len(ids) - 1)
+    boundary = first_scored(prompt_ids, ids)
     if boundary == 0:
         raise RequestError(ErrorCode.VALIDATION_TYPE_ERROR, "nothing precedes the candidates")
     return _Branch(boundary, ids[boundary:])

@@ -34,6 +34,18 @@ def test_adapters_then_servers_then_runs_then_the_servers_stop(toy_paper):
     assert "wrote outputs/paper/toy/fig9" in done.stdout and (toy_paper / "outputs/paper/toy/fig9.md").is_file()
 
 
+def test_another_engine_plays_the_same_runs(toy_paper, monkeypatch):
+    """vLLM's clients take the chat format from the recipe, each task's own."""
+    monkeypatch.setenv("ENGINE", "vllm")
+    (toy_paper / "evaluation.py").write_text(
+        "import os, sys\nwith open('calls.txt', 'a') as calls:\n    print('evaluate', *sys.argv, os.environ['RECIPE'], file=calls)\n"
+    )
+    paper("fig9", "toy", code=0)
+    played = [call for call in calls(toy_paper) if call.startswith("evaluate")]
+    assert played and all(" --agent_config openai " in call for call in played)
+    assert all(call.endswith(f" {toy_paper}/other.json") for call in played)
+
+
 def test_what_exists_is_not_played_again(toy_paper):
     paper("fig9", "toy")
     (toy_paper / "calls.txt").unlink()

@@ -1,6 +1,7 @@
-"""The agent over an OpenAI-compatible completions endpoint, against the same model on our worker.
+"""The agent over an OpenAI-compatible endpoint, against the same model on our worker.
 
-The endpoint is vLLM's protocol over a plain transformers model: vLLM itself needs a GPU.
+The endpoint is a plain transformers model that tells its most probable tokens and no others; the scores of one that
+tells more (vLLM) are in test_openai_scores.py.
 """
 
 import json
@@ -33,6 +34,8 @@ class Handler(JsonHandler):
 
     def do_POST(self):
         request = self.read()
+        if self.path != "/v1/completions":
+            return self.reply(404, {"error": {"message": "Not Found"}})
         self.seeds.append(request.get("seed"))
         if request["model"] != "base":
             return self.reply(404, {"error": {"message": f"The model {request['model']} does not exist."}})
@@ -244,5 +247,9 @@ def test_the_shipped_chat_configuration_loads():
 
 def test_the_shipped_configuration_loads():
     agent = load_agent(load_model_config("openai", "configs/model"), "some-model")
-    assert isinstance(agent, OpenAIAgent) and not agent.scores_whole_strings
-    assert agent.template.name == "mistral_v02"
+    assert isinstance(agent, OpenAIAgent) and agent.template.name == "mistral_v02"
+
+
+def test_the_shipped_configuration_follows_the_recipe_of_the_scripts(monkeypatch):
+    monkeypatch.setenv("RECIPE", "configs/train/gemma.json")
+    assert load_agent(load_model_config("openai", "configs/model"), "some-model").template.name == "gemma"

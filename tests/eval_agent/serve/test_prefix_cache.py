@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 from eval_agent.serve.engine import Engine
 from eval_agent.serve.generation import TextStream, generate_stream
 from eval_agent.serve.loading import add_adapters, plan_models
-from eval_agent.serve.scoring import score_candidates, tokenise_after
+from eval_agent.serve.scoring import score_candidates
 
 INSTRUCTION = "[INST] Your task is to put a clean mug in cabinet, and to hold nothing. [/INST] OK</s>[INST] "
 EPISODES = [f"{INSTRUCTION}On the countertop {n}, you see a spoon {n}. [/INST] Thought:" for n in range(4)]
@@ -101,16 +101,6 @@ def test_text_is_decoded_in_pieces_as_in_one(tokenizer):
     stopped = TextStream(tokenizer, [])
     assert any(stopped.push(token, ["zzz", "tasse?"]) for token in ids)  # any() ends where a stop is complete
     assert stopped.text == " Thought: où est la "
-
-
-@pytest.mark.parametrize("prompt", [
-    EPISODES[0], EPISODES[0] + " I nee", INSTRUCTION + "x [/INST]", "a mug 1", "[INST] x [/INST] a</s>",
-    "</s> ",
-])
-def test_only_the_end_of_a_prompt_is_tokenised_again(tokenizer, prompt):
-    candidates = [" go", "d", "\n", "</s>", "[INST] y"]
-    whole = [tokenizer(prompt + candidate).input_ids for candidate in candidates]
-    assert tokenise_after(tokenizer, prompt, tokenizer(prompt).input_ids, candidates) == whole
 
 
 def test_models_without_logits_to_keep(make_engine, plain_scores):
