@@ -168,7 +168,7 @@ class OpenAIAgent(LMAgent):
                 found |= tree.read(question, self._told(question))
             return tree.scores(found)
         except APIStatusError as error:
-            if self._exact or error.status_code not in _NOT_OFFERED or full_context(error):
+            if self._exact or error.status_code not in _NOT_OFFERED or _overflows(error):
                 raise
             raise NotExact(reason(error, self.api_base)) from None
         except NotExact as fault:
@@ -249,7 +249,7 @@ class OpenAIAgent(LMAgent):
             fault = reason(error, self.api_base)
             raise InputError(f'no model "{self.model_name}" at {self.api_base}: {fault}') from None
         except OpenAIError as error:
-            kind = ContextOverflow if full_context(error) else ModelError
+            kind = ContextOverflow if _overflows(error) else ModelError
             raise kind(f"{self.model_name} at {self.api_base}: {reason(error, self.api_base)}") from None
 
     def _malformed(self, what: str) -> _Malformed:
@@ -306,6 +306,11 @@ def full_context(error: OpenAIError) -> tuple[int, int | None] | None:
     if not context:
         return None
     return int(context[context.lastindex]), int(used[used.lastindex]) if used else None
+
+
+def _overflows(error: OpenAIError) -> bool:
+    """vLLM has other words for a prompt that fills the context to the last token."""
+    return full_context(error) is not None or "max_tokens must be at least 1, got 0" in str(error)
 
 
 def _room(error: BadRequestError) -> int:

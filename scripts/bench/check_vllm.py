@@ -34,6 +34,7 @@ TASK_CONFIG, DECISIONS = "alfworld_greedy.json", "decisions.json"
 API_BASE, CONTROLLER = "http://localhost:8000/v1", "http://localhost:21001"
 AGENT, WORLD, EXPERIENCED = "agent_model", "world_model", "experienced_agent"
 N_DECISIONS = 40
+FULL = 5117  # so many times "look ": a prompt of 5,120 tokens, which is the tiny model's context
 _LONG = 20_000  # bytes of a request that the tests know by its digest
 ROLES = {"human": "user", "gpt": "assistant"}
 
@@ -114,7 +115,7 @@ def record(out: Path) -> None:
 def context_ends(agent: LMAgent, verbs: list[str]) -> list[list]:
     """What is answered, or that the context is full, for prompts around the model's context length."""
     ends = []
-    for length in (5000, 5100, 5110, 5112, 5113, 5114, 5115, 5116, 5117, 5118, 5120):
+    for length in (4000, 5000, FULL - 20, *range(FULL - 4, FULL + 4), 6000):
         messages = [{"role": "user", "content": "look " * length}]
         for ask in (
             lambda: agent.generate(messages, temperature=0.0, max_new_tokens=256),
@@ -197,10 +198,11 @@ def answers(file: Path) -> None:
     agent.score(scored, verbs)
     agent.generate([task], stop=["\nObservation"], temperature=0.0, max_new_tokens=64)
     agent.generate([task], stop=["\nObservation"], temperature=0.0, max_new_tokens=6000)
-    try:
-        agent.generate([{"role": "user", "content": "look " * 5200}], temperature=0.0, max_new_tokens=8)
-    except ContextOverflow:
-        pass
+    for words in (FULL, 5200):
+        try:
+            agent.generate([{"role": "user", "content": "look " * words}], temperature=0.0, max_new_tokens=8)
+        except ContextOverflow:
+            pass
     agent._exact = False  # as with a server that does not tell them
     agent.score(scored, verbs)
     models = requests.get(f"{API_BASE}/models", timeout=60).json()

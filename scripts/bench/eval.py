@@ -1,10 +1,11 @@
-"""Steps per second of our serving and loop against the released setup on stock FastChat (see the .sh).
+"""Steps per second of our serving and loop against the released setup on stock FastChat, or against vLLM (see the .sh).
 
     bash scripts/bench/eval.sh --size 20m --episodes 16 --steps 12
 
 Both sides serve the same random weights. Ours plays the recorded episodes first, one at a time and then all at
 once; the stock side is then asked for the same steps of the first episode in the released code's way: state
-knowledge, thought up to "Action:", one token with logprobs, the arguments, each with the whole prompt.
+knowledge, thought up to "Action:", one token with logprobs, the arguments, each with the whole prompt. With vLLM our
+loop plays the same episodes again.
 """
 
 import json
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +25,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import MistralConfig, MistralForCausalLM
 
+from eval_agent.agents.base import LMAgent
 from eval_agent.agents.fastchat import FastChatAgent
 from eval_agent.agents.replies import Count, Generated
 from eval_agent.agents.stock_worker import score as stock_scores
@@ -37,6 +40,7 @@ from eval_agent.knowledge.state_base import StateBase, build_cache
 from eval_agent.progress import tqdm
 from eval_agent.tasks import Task
 from eval_agent.trajectories.reply import ACTION
+from scripts.bench.eval_vllm import bench_vllm
 from scripts.bench.profile_pass import profile_pass
 from train.tiny_base.tokenizer import train_tokenizer
 
@@ -168,17 +172,18 @@ def peak_mb(process: subprocess.Popen) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
 
 
-class Ours:
-    """Our loop over our worker."""
+class Loop:
+    """Our loop over the models that ``make_agent`` gives by name; ``agents`` are those of the last run."""
 
-    def __init__(self, controller: str, folder: Path, steps: int):
-        self.controller, self.steps = controller, steps
+    def __init__(self, make_agent: Callable[[str], LMAgent], folder: Path, steps: int):
+        self.make_agent, self.steps = make_agent, steps
         self.config = load_task_config("alfworld", "configs/task")
         self.state_base = StateBase.load(folder / "state_base", load_encoder("wkm-embedding", str(folder / "base")))
-        self.counts = [0, 0]
+        self.agents: list[LMAgent] = []
 
     def play(self, episode: dict) -> dict:
-        agent, world = (CountingAgent(name, self.controller, RECIPE) for name in (AGENT, WORLD))
+        agent, world = map(self.make_agent, (AGENT, WORLD))
+        self.agents += [agent, world]
         config, planner = self.config, self.config.planner
         result = run_episode(
             ReplayEnv(episode), Task("recorded", "recorded"), "dev",
@@ -192,13 +197,11 @@ class Ours:
             self.steps,
         )
         assert result["meta"]["finished"], result["meta"]["error"]
-        self.counts[0] += agent.read + world.read
-        self.counts[1] += agent.written + world.written
         return result
 
     def run(self, episodes: list[dict]) -> tuple[list[dict], float]:
         """Play ``episodes`` all at once: results and steps per second."""
-        self.counts = [0, 0]
+        self.agents = []
         started = time.monotonic()
         with ThreadPoolExecutor(len(episodes)) as pool:
             results = list(pool.map(self.play, episodes))
@@ -301,6 +304,9 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--size", choices=SIZES, default="20m", help="parameters of the random model")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where both sides serve")
+    parser.add_argument("--engine", choices=("fastchat", "vllm"), default="fastchat",
+                        help="compared with: stock FastChat workers and the released calls, or vLLM and our loop")
+    parser.add_argument("--vllm_python", help="of an environment that has vLLM; the .sh makes one")
     parser.add_argument("--episodes", type=int, default=16, help="played at once")
     parser.add_argument("--steps", type=int, default=12, help="of each episode")
     args = parser.parse_args()
@@ -311,17 +317,26 @@ def main() -> None:
         make_models(folder, args.size, args.device, [text for e in episodes for text in (e["task"], *e["observations"])])
         _make_state_base(folder, episodes)
         ours = _bench_ours(folder, episodes, args)
-        stock = _bench_released(folder, ours.pop("results"), args)
-        passes = {rows: profile_pass([folder / "peft" / name for name in (AGENT, WORLD)], args.device, rows)
-                  for rows in (1, args.episodes)}
-    print(f"milliseconds of one decoding pass after 1000 tokens, by number of dialogues: {passes}")
-    report = {**ours, **stock, "pass_ms": passes}
-    report["ratio_1"] = round(ours["steps_per_s_1"] / stock["steps_per_s_stock"], 2)
-    report[f"ratio_{args.episodes}"] = round(ours[f"steps_per_s_{args.episodes}"] / stock["steps_per_s_stock"], 2)
-    print(f"stock {stock['steps_per_s_stock']:.3f} steps/s; ours, one episode at a time: "
-          f"{ours['steps_per_s_1']:.2f} ({report['ratio_1']} x), {args.episodes} at once: "
-          f"{ours[f'steps_per_s_{args.episodes}']:.2f} ({report[f'ratio_{args.episodes}']} x)")
-    print(json.dumps({"size": args.size, "device": args.device, **report}))
+        alone, together = ours.pop("results")
+        if args.engine == "vllm":
+            adapters = {name: folder / "peft" / name for name in (AGENT, WORLD)}
+            other = bench_vllm(args.vllm_python, adapters, RECIPE, args.device, free_port(),
+                               lambda make_agent: Loop(make_agent, folder, args.steps), episodes, alone, together)
+        else:
+            other = _bench_released(folder, alone[0], args)
+            other["pass_ms"] = {
+                rows: profile_pass([folder / "peft" / name for name in (AGENT, WORLD)], args.device, rows)
+                for rows in (1, args.episodes)
+            }
+            print(f"milliseconds of one decoding pass after 1000 tokens, by number of dialogues: {other['pass_ms']}")
+    report = {**ours, **other}
+    for side_by_side in dict.fromkeys((1, args.episodes)):
+        theirs = other.get("steps_per_s_stock") or other[f"steps_per_s_vllm_{side_by_side}"]
+        mine = ours[f"steps_per_s_{side_by_side}"]
+        report[f"ratio_{side_by_side}"] = round(mine / theirs, 2)
+        print(f"{side_by_side} at once: ours {mine:.2f} steps/s, {args.engine} {theirs:.3f}: "
+              f"{report[f'ratio_{side_by_side}']} times")
+    print(json.dumps({"size": args.size, "device": args.device, "engine": args.engine, **report}))
 
 
 def _make_state_base(folder: Path, episodes: list[dict]) -> None:
@@ -343,24 +358,24 @@ def _bench_ours(folder: Path, episodes: list[dict], args) -> dict:
         worker = servers.worker("eval_agent.serve.model_worker", *CHAT_FORMAT, *flags[0], *flags[1])
         servers.wait_for(AGENT, WORLD)
         adapters_ratio = round(peak_mb(worker) / alone_mb, 3)
-        ours = Ours(servers.controller, folder, args.steps)
+        ours = Loop(lambda name: CountingAgent(name, servers.controller, RECIPE), folder, args.steps)
         ours.run([{**episodes[0], "task": "Your task is to: warm up."}])
         alone, one = zip(*(ours.run([episode]) for episode in tqdm(episodes[:3], desc="ours, one at a time")))
-        read, written = ours.counts
+        read, written = (sum(getattr(agent, count) for agent in ours.agents) for count in ("read", "written"))
         together, many = ours.run(episodes)
         seconds = growth(servers.controller, episodes[0], [500, 1000, 2000, 4000])
         memory = peak_mb(worker)
     same = all(a["conversations"] == b["conversations"] for (a,), b in zip(alone, together))
     print(f"our worker after so many tokens of history, seconds a step: {seconds}")
     return {
-        "results": alone[0], "steps_per_s_1": round(statistics.mean(one), 3),
+        "results": ([result for (result,) in alone], together), "steps_per_s_1": round(statistics.mean(one), 3),
         f"steps_per_s_{len(episodes)}": round(many, 3), "same_alone_and_together": same,
         "prefilled_per_step": round(read / args.steps, 1), "decoded_per_step": round(written / args.steps, 1),
         "seconds_per_step_at": seconds, "peak_mb": memory, "memory_two_adapters_to_one": adapters_ratio,
     }
 
 
-def _bench_released(folder: Path, results: list[dict], args) -> dict:
+def _bench_released(folder: Path, result: dict, args) -> dict:
     with Servers(folder, args.device) as servers:
         workers = [
             servers.worker("fastchat.serve.model_worker", "--model-path", str(folder / "peft" / name),
@@ -369,10 +384,10 @@ def _bench_released(folder: Path, results: list[dict], args) -> dict:
         ]
         servers.wait_for(f"stock_{AGENT}", f"stock_{WORLD}")
         released = Released(servers.controller)
-        released.step(results[0], 1)  # once for what is made at the first call only
-        planned = (released.step(results[0], step) for step in range(1, args.steps))
-        answers = [released.first_step(results[0]), *tqdm(planned, desc="stock", total=args.steps - 1)]
-        same_p = [released.same_distribution(results[0], step) for step in (1, args.steps - 1)]
+        released.step(result, 1)  # once for what is made at the first call only
+        planned = (released.step(result, step) for step in range(1, args.steps))
+        answers = [released.first_step(result), *tqdm(planned, desc="stock", total=args.steps - 1)]
+        same_p = [released.same_distribution(result, step) for step in (1, args.steps - 1)]
         memory = sum(map(peak_mb, workers))
     return {
         "steps_per_s_stock": round(len(answers) / sum(seconds for _, seconds in answers), 4),
