@@ -225,6 +225,12 @@ ROWS = {
         ("--controller_address localhost:21001", {}, '--controller_address is "localhost:21001", expected an address'),
         ("--controller_address http://nowhere.invalid:21001", {}, 'the name "nowhere.invalid" does not resolve'),
         ("--workers 0", {}, "argument --workers: "),
+        ("--api_base localhost:8000/v1", {}, '--api_base is "localhost:8000/v1", expected an address'),
+    ],
+    "python -m eval_agent.serve.vllm_arguments --model-names name": [
+        ("--model-path {in}/x --recipe configs/train/mistral.json", {}, "x: no such folder"),
+        (f"--model-path {SHIPPED} --recipe {{in}}/no.json", {}, "no.json: no such file"),
+        (f"--model-path {SHIPPED} --recipe configs/train/gemma.json", {}, 'its chat format is "mistral_v02"'),
     ],
     "env http_proxy=http://127.0.0.1:9 python -m eval_agent.serve.status name": [
         ("--controller_address http://10.1.2.3:21001", {}, "the proxy http://127.0.0.1:9 does not let it through"),

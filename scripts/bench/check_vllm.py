@@ -8,6 +8,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ BASE, RECIPE = "data/tiny-mistral", "configs/train/tiny_official.json"
 TASK_CONFIG, DECISIONS = "alfworld_greedy.json", "decisions.json"
 API_BASE, CONTROLLER = "http://localhost:8000/v1", "http://localhost:21001"
 AGENT, WORLD, EXPERIENCED = "agent_model", "world_model", "experienced_agent"
-N_DECISIONS = 40
+N_DECISIONS, MOST_DP = 40, 1e-6
 FULL = 5117  # so many times "look ": a prompt of 5,120 tokens, which is the tiny model's context
 _LONG = 20_000  # bytes of a request that the tests know by its digest
 ROLES = {"human": "user", "gpt": "assistant"}
@@ -219,6 +220,8 @@ def main() -> None:
     result = {"prepare": prepare, "record": record, "compare": compare, "answers": answers}[args.step](args.path)
     if result:
         print(json.dumps(result))
+        counts = [result[name].split(" of ") for name in ("texts", "games", "context_ends")]
+        sys.exit(any(same != all_of_them for same, all_of_them in counts) or result["max_dp"] > MOST_DP)
 
 
 if __name__ == "__main__":

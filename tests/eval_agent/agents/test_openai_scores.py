@@ -177,17 +177,18 @@ def test_a_server_that_takes_no_more_than_has_room_is_asked_for_that(serve):
 
 
 def test_a_prompt_without_room_for_one_token_is_a_full_context(replay):
-    server, refused = replay(), next(entry["answer"] for entry in RECORDING if "sha256" in entry.get("body", {}))
-    with pytest.raises(ContextOverflow, match="maximum context length is 5120"):
-        agent_at(server).generate([{"role": "user", "content": "look " * 5200}], temperature=0.0, max_new_tokens=8)
-
-    def full(path, answer):
-        return (400, refused["error"]["message"]) if path == "/v1/completions" else answer
-
-    agent = agent_at(replay(full))
-    with pytest.raises(ContextOverflow, match="5120"):
-        agent.score(SCORED, VERBS)
-    assert agent.scores_whole_strings  # a full context says nothing of what the server can do
+    """vLLM has one sentence for a prompt that is too long, and another one for one that fills the context."""
+    server = replay()
+    refused = [entry["answer"]["error"]["message"] for entry in RECORDING if "sha256" in entry.get("body", {})]
+    for words, said in ((5117, "max_tokens must be at least 1, got 0"), (5200, "maximum context length is 5120")):
+        with pytest.raises(ContextOverflow, match=said):
+            agent_at(server).generate([{"role": "user", "content": "look " * words}], temperature=0.0, max_new_tokens=8)
+    for message in refused:
+        agent = agent_at(replay(lambda path, answer: (400, message) if path == "/v1/completions" else answer))
+        with pytest.raises(ContextOverflow):
+            agent.score(SCORED, VERBS)
+        assert agent.scores_whole_strings  # a full context says nothing of what the server can do
+    assert len(refused) == 2
 
 
 def answered(question, logprob):
