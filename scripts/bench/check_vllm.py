@@ -6,7 +6,6 @@
     python -m scripts.bench.check_vllm answers FILE    some of vLLM's answers over HTTP, for the tests to replay
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from eval_agent.agents import ContextOverflow, LMAgent
 from eval_agent.agents.base import CandidateScore
 from eval_agent.agents.fastchat import FastChatAgent
 from eval_agent.agents.openai import OpenAIAgent
+from eval_agent.command_line import Parser
 from eval_agent.config import TaskConfig, load_task_config, override
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import cache_key, read_json, write_json
@@ -213,9 +213,9 @@ def answers(file: Path) -> None:
 
 @exit_on_input_error
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("prepare", "record", "compare", "answers"))
-    parser.add_argument("path", type=Path)
+    parser = Parser(__doc__)
+    parser.add_argument("step", choices=("prepare", "record", "compare", "answers"), help="what is done, see above")
+    parser.add_argument("path", type=Path, help="the folder OUT, or the FILE of answers")
     args = parser.parse_args()
     result = {"prepare": prepare, "record": record, "compare": compare, "answers": answers}[args.step](args.path)
     if result:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
-
 from eval_agent.agents.openai import OpenAIAgent
 from eval_agent.connection import ConnectionFault
+from eval_agent.progress import tqdm
 from eval_agent.serve.loading import plan_models
 from eval_agent.serve.status import missing_at_endpoint
 from eval_agent.serve.vllm_arguments import vllm_arguments
