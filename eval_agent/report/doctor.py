@@ -33,8 +33,8 @@ OK, NOTE, FAULT = "ok", "-", "FAULT"
 TASKS = ("alfworld", "sciworld", "webshop")
 CONTROLLER, FIRST_WORKER = 21001, 21020  # scripts/serve.sh
 API_BASE = "http://localhost:8000/v1"  # world_knowledge_build.py
-TO_INSTALL, TO_RUN = 6.0, 0.5  # GB of disk for .venv while it is made (with CPU torch), and for a quickstart's outputs
-MEMORY = 3.0  # GB
+TO_INSTALL, TO_INSTALL_CUDA, TO_RUN = 4, 10, 0.5  # GB of disk: .venv while it is made, a quickstart's outputs
+MEMORY = 3  # GB; a quickstart was seen to take 2.1
 _SECONDS, _GB = 5, 1e9
 
 
@@ -102,6 +102,8 @@ def disk(task: str) -> Finding:
     needed = TO_RUN if installed() else TO_INSTALL
     if free < needed:
         return Finding(FAULT, text, f"{needed} GB are needed: make room")
+    if not installed() and free < TO_INSTALL_CUDA:
+        return Finding(NOTE, text, f"enough with torch for CPUs; with CUDA make it {TO_INSTALL_CUDA} GB")
     return Finding(OK, text)
 
 
@@ -112,14 +114,14 @@ def _first_that_exists(path: Path) -> Path:
 def memory(task: str) -> Finding:
     kilobytes = dict(re.findall(r"^(\w+):\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE))
     if "MemAvailable" not in kilobytes:
-        return Finding(NOTE, "unknown (no /proc/meminfo)", f"see that {MEMORY:.0f} GB are free")
+        return Finding(NOTE, "unknown (no /proc/meminfo)", f"see that {MEMORY} GB are free")
     free = int(kilobytes["MemAvailable"]) * 1024
     limit, used = _read("/sys/fs/cgroup/memory.max").strip(), _read("/sys/fs/cgroup/memory.current").strip()
     if limit.isdigit() and used.isdigit():  # a container's
         free = min(free, int(limit) - int(used))
     text = f"{free / _GB:.1f} GB free"
     if free < MEMORY * _GB:
-        return Finding(FAULT, text, f"{MEMORY:.0f} GB are needed: end something, or NUM_WORKERS=1")
+        return Finding(FAULT, text, f"{MEMORY} GB are needed: end something, or NUM_WORKERS=1")
     return Finding(OK, text)
 
 
