@@ -34,7 +34,7 @@ TASKS = ("alfworld", "sciworld", "webshop")
 CONTROLLER, FIRST_WORKER = 21001, 21020  # scripts/serve.sh
 API_BASE = "http://localhost:8000/v1"  # world_knowledge_build.py
 TO_INSTALL, TO_INSTALL_CUDA, TO_RUN = 4, 10, 0.5  # GB of disk: .venv while it is made, a quickstart's outputs
-MEMORY = 3  # GB; a quickstart was seen to take 2.1
+MEMORY = 2  # GB, what a quickstart was seen to take
 _SECONDS, _GB = 5, 1e9
 
 
