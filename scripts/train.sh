@@ -4,8 +4,10 @@
 # NAME is experienced_agent, agent_model, world_model, merge, explicit_state, nat, knowagent, eto,
 # agent_model_expert_only, world_model_expert_only (both from knowledge without the rejected side) or
 # unified_world_model (needs ../alfworld and ../sciworld beside $OUT); "base" needs nothing, "state_base" is the base of
-# triplets in the world model's embeddings. What is trained is left alone, also where only the adapter is there (a
-# shipped one); a run that was stopped goes on. Settings: scripts/settings.sh; a 7B backbone on four GPUs:
+# triplets in the world model's embeddings. NAME_seed2 is another training run of experienced_agent, agent_model or
+# world_model: the same data, --seed 2 in place of the recipe's. What is trained is left alone, also where only the
+# adapter is there (a shipped one); a run that was stopped goes on. Settings: scripts/settings.sh; a 7B backbone on four
+# GPUs:
 #     OUT=outputs/mistral-7b/alfworld EXP_CONFIG=alfworld RECIPE=configs/train/mistral.json \
 #         ACCELERATE=configs/accelerate/ddp_4gpu_config.yaml bash scripts/train.sh agent_model world_model
 source "$(dirname "$0")/settings.sh"
@@ -25,9 +27,10 @@ data() { # MODE FILE [NAME]: $OUT/sft/NAME.json, training data of MODE from $OUT
 }
 
 fit() { # NAME DATASETS RECIPE... [--flag value ...]
-    local name=$1 datasets=$2
+    local name=$1 datasets=$2 seed=()
     shift 2
-    accelerate launch --quiet --config_file "$ACCELERATE" train/train_bash.py "$@" \
+    [[ $name != *_seed* ]] || seed=(--seed "${name##*_seed}")
+    accelerate launch --quiet --config_file "$ACCELERATE" train/train_bash.py "$@" "${seed[@]}" \
         ${BASE_MODEL:+--model_name_or_path "$BASE_MODEL"} --dataset_dir "$OUT/sft" --dataset "$datasets" \
         --output_dir "$OUT/peft/$name"
 }
@@ -54,6 +57,7 @@ unified_world_model() { # one model for all tasks, shared by their folders
 }
 
 known() { # before anything is trained
+    if [[ $1 =~ ^(experienced_agent|agent_model|world_model)_seed([2-9]|[1-9][0-9]+)$ ]]; then return; fi
     case $1 in
         base | state_base | experienced_agent | agent_model | world_model | explicit_state | merge | nat | knowagent | eto | \
             agent_model_expert_only | world_model_expert_only | unified_world_model) ;;
@@ -62,28 +66,27 @@ known() { # before anything is trained
 }
 
 adapter() {
-    local knowledge=(05_task_knowledge 06_state_knowledge)
+    local knowledge=(05_task_knowledge 06_state_knowledge) mode=${1%_seed*}
     case $1 in
         base) return ;;
         state_base) [ ! -e "$OUT/state_base/meta.json" ] || return 0 ;;
         *) [ ! -e "$OUT/peft/$1/train_results.json" ] || [ -e "$OUT/sft" ] || return 0 ;;
     esac
-    case $1 in
-        experienced_agent)
-            made expert.json 01_expert_trajectories
-            data experienced_agent expert.json
-            fit "$1" "$1.json" "$RECIPE"
-            return ;;
-    esac
+    if [ "$mode" = experienced_agent ]; then
+        made expert.json 01_expert_trajectories
+        data experienced_agent expert.json
+        fit "$1" experienced_agent.json "$RECIPE"
+        return
+    fi
     if [ ! -e "$OUT/pairs.json" ]; then
         [ -e "$OUT/peft/experienced_agent/train_results.json" ] || adapter experienced_agent
         made pairs.json 03_explore 04_pairs
     fi
-    case $1 in
+    case $mode in
         agent_model | world_model | explicit_state)
             made pairs_state.json "${knowledge[@]}"
-            data "$1" pairs_state.json
-            fit "$1" "$1.json" "$RECIPE" ;;
+            data "$mode" pairs_state.json
+            fit "$1" "$mode.json" "$RECIPE" ;;
         merge)
             made pairs_state.json "${knowledge[@]}"
             data agent_model pairs_state.json

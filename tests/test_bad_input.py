@@ -247,7 +247,11 @@ ROWS = {
     ],
     "bash scripts/quickstart.sh": [("--task chess", {}, "usage: quickstart.sh")],
     "bash scripts/serve.sh": [("begin", {}, "usage: serve.sh")],
-    "bash scripts/train.sh": [("teacher", {}, 'train.sh: unknown adapter "teacher"'), ("", {}, "usage: train.sh")],
+    "bash scripts/train.sh": [
+        ("teacher", {}, 'train.sh: unknown adapter "teacher"'),
+        ("eto_seed2", {}, 'train.sh: unknown adapter "eto_seed2"'),
+        ("", {}, "usage: train.sh"),
+    ],
     "bash scripts/reproduce_paper.sh": [("mistral-7b", {}, "usage: reproduce_paper.sh")],
 }
 TABLE = [(f"{entry} {arguments}", files, said) for entry, rows in ROWS.items() for arguments, files, said in rows]

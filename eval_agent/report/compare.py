@@ -31,7 +31,7 @@ def compare(runs: dict[str, Path], task: str, backbone: str | None, note: str = 
         rows=[Row(label=label, method=label) for label in runs], references=list(runs)[:1], plot="bars",
     )  # fmt: skip
     episodes = pd.concat([
-        read_run(folder / split).assign(task=task, row=label, repetition=1)
+        read_run(folder / split).assign(task=task, row=label, training=1, repetition=1)
         for label, folder in runs.items() for split in splits
     ])  # fmt: skip
     games = episodes.groupby("split")["task_id"].nunique()

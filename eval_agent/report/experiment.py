@@ -62,6 +62,7 @@ class Experiment(_Config):
     plot: Literal["bars", "gamma"] | None = None
     gammas: dict[str, float] = Field({}, description="the paper's, by task")
     n_neighbours: int | None = Field(None, description="the paper's N, where rows plan with state knowledge")
+    training_runs: int = Field(1, ge=1, description="sets of adapters of different seeds that all rows play")
 
     @classmethod
     def load(cls, name: str) -> "Experiment":

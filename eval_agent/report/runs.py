@@ -1,7 +1,7 @@
 """Which runs a table or figure of the paper needs, and which of their episodes exist.
 
 Starts nothing. A run's folder is <out>/<task>/<agent_model_name>/<exp_config>_<exp_name>/<split>, its exp_name
-<method>[_gamma<g>][_n<N>][_run<k>].
+<method>[_gamma<g>][_n<N>][_train<t>][_run<k>]. From the second training run on an adapter is served as NAME_seed<t>.
 """
 
 from dataclasses import dataclass, field
@@ -23,10 +23,13 @@ UNIFIED = "unified_world_model"  # one adapter for every task
 
 @dataclass(frozen=True)
 class Run:
-    """One call of the evaluation: a method, or a variant of one, on a split of a task, for the k-th time."""
+    """One call of the evaluation: a method, or a variant of one, on a split of a task, with one training run's adapters,
+    for the k-th time."""
 
     task: str
     split: str
+    training: int
+    repetition: int
     exp_name: str
     folder: Path
     served: tuple[str, ...]  # names that have to be served for it
@@ -58,8 +61,8 @@ class Plan:
 
     @cached_property
     def cells(self) -> dict[tuple[str, str], list[Run]]:
-        """The repetitions of each cell; an empty list where nothing can be run."""
-        return {(row.label, column): self._repetitions(row, *split_column(column)) for row, column in self._places()}
+        """The runs of each cell; an empty list where nothing can be run."""
+        return {(row.label, column): self._runs(row, *split_column(column)) for row, column in self._places()}
 
     @cached_property
     def games(self) -> dict[str, list[str]]:
@@ -76,8 +79,8 @@ class Plan:
         """
         if task is not None and task not in self.model.tasks:
             raise InputError(f'--task "{task}": {self.model.name} has {", ".join(self.model.tasks)}')
-        repetitions = max(map(len, self.cells.values()), default=0)
-        ordered = [runs[k] for k in range(repetitions) for runs in self.cells.values() if k < len(runs)]
+        runs = max(map(len, self.cells.values()), default=0)
+        ordered = [runs_of[k] for k in range(runs) for runs_of in self.cells.values() if k < len(runs_of)]
         there = [run for run in dict.fromkeys(ordered) if run.column not in self.unavailable]
         tasks = [task] if task else self.model.tasks
         return [run for name in tasks for run in there if run.task == name]
@@ -95,10 +98,10 @@ class Plan:
         return len(self.games_of(run)) - len(self.finished(run))
 
     def played(self) -> pd.DataFrame:
-        """What there is of all cells: finished episodes, with row and repetition."""
-        numbered = [(label, k, run) for (label, _), runs in self.cells.items() for k, run in enumerate(runs, 1)]
-        found = [self.finished(run).assign(row=label, repetition=k) for label, k, run in numbered]
-        return pd.concat(found or [NONE.assign(row="", repetition=0)], ignore_index=True)
+        """What there is of all cells: finished episodes, with row, training and repetition."""
+        found = [self.finished(run).assign(row=label, training=run.training, repetition=run.repetition)
+                 for (label, _), runs in self.cells.items() for run in runs]
+        return pd.concat(found or [NONE.assign(row="", training=0, repetition=0)], ignore_index=True)
 
     def outline(self) -> pd.DataFrame:
         """A line for each cell: what is measured there, by how many runs of how many games, and what the paper has."""
@@ -150,19 +153,21 @@ class Plan:
             "published_backbone": row.backbone,
         }
 
-    def _repetitions(self, row: Row, task: str, split: str) -> list[Run]:
+    def _runs(self, row: Row, task: str, split: str) -> list[Run]:
         if task not in self.model.tasks or not row.measured or self.why_not(row):
             return []
         method = load_method(row.method)
         config = method.apply(self.model.task_config(task))
         times = self.model.settings.repetitions if method.agent_temperature(config) > 0 else 1
-        return [self._run(row, task, split, method, config.planner, k) for k in range(1, times + 1)]
+        return [self._run(row, task, split, method, config.planner, training, k)
+                for k in range(1, times + 1) for training in range(1, self.experiment.training_runs + 1)]
 
-    def _run(self, row: Row, task: str, split: str, method: Method, planner: PlannerSection, k: int) -> Run:
+    def _run(self, row: Row, task: str, split: str, method: Method, planner: PlannerSection, training: int,
+             k: int) -> Run:
         variant, variant_flags = _variant(row, planner)
-        exp_name = row.method + variant + (f"_run{k}" if k > 1 else "")
+        exp_name = row.method + variant + (f"_train{training}" if training > 1 else "") + (f"_run{k}" if k > 1 else "")
         model, out, exp_config = self.model, self.model.out(task), self.model.exp_config(task)
-        agent, world = method.agent_model, method.world_model
+        agent, world = trained(method.agent_model, training), trained(method.world_model, training)
         encoder = method.overrides.get("state_base.encoder")
         flags = {
             "--method": row.method, "--exp_config": exp_config, "--exp_name": exp_name, "--split": split,
@@ -174,17 +179,24 @@ class Plan:
             flags["--agent_config"] = model.settings.strong.agent_config or method.agent_config
             flags["--agent_model_name"] = agent
             flags |= {"--world_config": model.served_by} if world else {}
+        elif training > 1:
+            flags |= {"--agent_model_name": agent} | ({"--world_model_name": world} if world else {})
         if method.plans:
             flags["--state_base"] = state_base(out, encoder)
         folder = out / agent / f"{exp_config}_{exp_name}" / split
         served = tuple(dict.fromkeys(name for name in (None if row.strong else agent, world) if name))
         arguments = tuple(str(part) for flag in flags.items() for part in flag)
-        return Run(task, split, exp_name, folder, served, method.plans, encoder, arguments)
+        return Run(task, split, training, k, exp_name, folder, served, method.plans, encoder, arguments)
 
 
 def state_base(out: Path, encoder: str | None) -> Path:
     """The state base of a task; a method with another encoder needs one of its own."""
     return out / (f"state_base_{encoder}" if encoder else "state_base")
+
+
+def trained(adapter: str | None, training: int) -> str | None:
+    """The served name of an adapter's t-th training run; the plain base is never trained."""
+    return adapter if training == 1 or adapter in (None, PLAIN_BASE) else f"{adapter}_seed{training}"
 
 
 def _variant(row: Row, planner: PlannerSection) -> tuple[str, dict[str, str]]:

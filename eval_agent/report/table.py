@@ -7,7 +7,7 @@ import pandas as pd
 
 from eval_agent.files import write_text
 from eval_agent.report.experiment import OF_STEPS, TASKS, TITLES, Row
-from eval_agent.report.summary import Report, difference_from
+from eval_agent.report.summary import OF_TRAINING, Report, difference_from
 
 _READING = (
     "In brackets: 95% bootstrap interval over games; where a method was run several times, a game's value is "
@@ -16,6 +16,14 @@ _READING = (
 _PAIRED = (
     "Paired: the mean over the games that both played, with its 95% bootstrap interval over games. Games with a higher "
     "(up) and a lower (down) value."
+)
+_TRAINED = (
+    "Each method was played with several sets of adapters that differ by the seed of their training alone. In brackets: "
+    '95% interval over training runs and games. "missing": not measured; "-": not published.'
+)
+_TRAINED_PAIRED = (
+    "Paired within each training run: the mean over training runs and the games that both played, with its 95% interval "
+    "over both. Games with a higher (up) and a lower (down) mean over the training runs."
 )
 _CUT_SHORT = (
     "Cut short: a full context ended the episode, which counts with the few steps that it had and so makes the row look "
@@ -44,15 +52,17 @@ def to_markdown(report: Report) -> str:
         head += f'; "paper": published for {report.published_backbone} ({experiment.source})'
     parts = [
         f"# {experiment.title}",
-        f"{head}. {_READING}",
+        f"{head}. {_TRAINED if experiment.training_runs > 1 else _READING}",
         _columns_beside(report) if len(experiment.measures) == 1 else _measures_beside(report),
         *(note for column, part in cells.groupby("column", sort=False) for note in _rests_on(column, part)),
         *_cut_short(report),
         *_neighbours(report),
         experiment.note,
+        *_training_runs(report),
     ]
     for reference in experiment.reference_rows:
-        parts += _differences(cells[cells["planned"] > 0], reference)
+        paired = _TRAINED_PAIRED if experiment.training_runs > 1 else _PAIRED
+        parts += _differences(cells[cells["planned"] > 0], reference, paired)
     by_type = report.by_type if len(experiment.measures) == 1 else report.by_type.head(0)  # else in its CSV only
     for column, lines in by_type.groupby("column", sort=False):
         parts += _by_type(lines, column, experiment.reference_rows[:1])
@@ -147,7 +157,23 @@ def _neighbours(report: Report) -> list[str]:
     return [f"N, the nearest triplets that give p_know: {named} (the paper: {published}){tail}"] if named else []
 
 
-def _differences(cells: pd.DataFrame, reference: Row) -> list[str]:
+def _training_runs(report: Report) -> list[str]:
+    """What each training run gave, how much they differ, and the interval that knows nothing of that."""
+    if report.experiment.training_runs == 1 or report.cells["spread"].isna().all():
+        return []
+    each = [name for name in report.cells if name.startswith(OF_TRAINING)]
+    lines = [
+        [cell["row"], cell["column"], TITLES[cell["measure"]],
+         *("missing" if pd.isna(cell[name]) else f"{cell[name]:.2f}" for name in each),
+         f"{cell['spread']:.2f}", f"[{cell['games_alone_low']:.1f}, {cell['games_alone_high']:.1f}]"]
+        for cell in report.cells[report.cells["spread"].notna()].to_dict("records")
+    ]  # fmt: skip
+    head = ["method", "column", "measure", *(f"training run {name.removeprefix(OF_TRAINING)}" for name in each)]
+    table = grid([*head, "standard deviation", "95% interval over games alone"], lines)
+    return ["## The training runs one by one", table]
+
+
+def _differences(cells: pd.DataFrame, reference: Row, paired: str) -> list[str]:
     name = difference_from(reference)
     there = cells[cells["column"].isin(cells.loc[cells[name].notna(), "column"])]
     others = there[there["row"] != reference.label]
@@ -157,7 +183,7 @@ def _differences(cells: pd.DataFrame, reference: Row) -> list[str]:
         return _number(cell, name) + (counts if pd.notna(cell[name]) else "")
 
     table = _pivot(others, "row", "column", show, "method")
-    return [] if others.empty else [f"## Difference from {reference.label}", _PAIRED, table]
+    return [] if others.empty else [f"## Difference from {reference.label}", paired, table]
 
 
 def _by_type(lines: pd.DataFrame, column: str, reference: list[Row]) -> list[str]:

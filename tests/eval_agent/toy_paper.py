@@ -150,3 +150,10 @@ def change_model(folder, **values):
     config = json.loads(path.read_text())
     config["paper"] |= values
     path.write_text(json.dumps(config))
+
+
+def of_sciworld(path: Path) -> None:
+    """An experiment's columns become the task whose games are at hand."""
+    experiment = json.loads(path.read_text())
+    experiment["columns"] = [column.replace("alfworld", "sciworld") for column in experiment["columns"]]
+    path.write_text(json.dumps(experiment))

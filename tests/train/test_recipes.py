@@ -80,6 +80,15 @@ def test_each_command_has_the_paper_s_values_and_its_data(backbone, out, monkeyp
             assert model.adapter_name_or_path == f"{out}/alfworld/peft/experienced_agent"
 
 
+def test_another_training_run_differs_by_its_seed_alone(out, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for name in ("experienced_agent", "agent_model", "world_model"):
+        first, second = (launched(out, "alfworld", called, "configs/train/mistral.json")[1] for called in (name, f"{name}_seed2"))
+        changed = [word.replace(f"/peft/{name}", f"/peft/{name}_seed2") for word in first]
+        assert [word for word in second if word not in ("--seed", "2")] == changed
+        assert (parse_arguments(first)[2].seed, parse_arguments(second)[2].seed) == (42, 2)
+
+
 def test_every_data_set_that_llamafactory_could_train_on_is_registered():
     registered = read_json(ROOT / "data" / "dataset_info.json")
     for task in ("alfworld", "webshop", "sciworld"):

@@ -9,7 +9,7 @@ from eval_agent.report.paper import main
 from eval_agent.report.paper_model import PaperModel
 from eval_agent.report.runs import Plan
 from eval_agent.report.summary import report
-from tests.eval_agent.toy_paper import calls, episode, write_run
+from tests.eval_agent.toy_paper import calls, episode, of_sciworld, write_run
 
 GAMES = ["0_0", "0_1", "3_0", "3_1"]
 
@@ -118,6 +118,21 @@ def test_the_same_episodes_give_the_same_files(toy_paper):
         folder = toy_paper / "outputs" / "paper" / "toy"
         sums.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()})
     assert sums[0] == sums[1] and set(sums[0]) == {"fig3.md", "fig3.csv", "fig3_by_type.csv", "fig3.png", "fig3.pdf"}
+
+
+def test_training_runs_have_their_own_means_and_one_interval_with_the_games(toy_paper):
+    of_sciworld(toy_paper / "configs/paper/training_runs.json")
+    wins = {"": (0, 1, 0, 0), "_train2": (0, 1, 1, 0), "_train3": (1, 1, 1, 0)}
+    runs = {f"sft_warm{training}{run}": wins[training] for training in wins for run in ("", "_run2")}
+    play(plan_of("training_runs"), {**runs, "wkm": (1, 1, 1, 1), "wkm_train2": (1, 1, 0, 1)})
+    assert main(["training_runs", "toy"]) == 0
+    lines = written(toy_paper, "training_runs.md").splitlines()
+    assert any(line.startswith("| SFT at temperature 0.5 | 50.00 [") for line in lines)
+    assert "| SFT at temperature 0.5 | ScienceWorld seen | average reward x 100 | 25.00 | 50.00 | 75.00 | 25.00 | [16.7, 83.3] |" in lines
+    assert any(line.startswith("| WKM | ScienceWorld seen |") and "| 100.00 | 75.00 | missing | 17.68 |" in line for line in lines)
+    assert any(line.startswith("| WKM | +50.00 [") and "(2 up, 0 down of 4)" in line for line in lines)
+    (wkm,) = [row for row in rows_of(written(toy_paper, "training_runs.csv")) if (row["row"], row["split"]) == ("WKM", "dev")]
+    assert (wkm["runs"], wkm["missing_episodes"], wkm["mean_training1"], wkm["mean_training3"]) == ("2", "16", "100.0", "")
 
 
 def test_wins_need_every_method(toy_paper):

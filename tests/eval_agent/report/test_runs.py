@@ -10,7 +10,7 @@ from eval_agent.report.experiment import names as names_of_experiments
 from eval_agent.report.paper import describe, to_lines
 from eval_agent.report.paper_model import PaperModel
 from eval_agent.report.runs import Plan
-from tests.eval_agent.toy_paper import ROOT, change_model, episode, write_json, write_run
+from tests.eval_agent.toy_paper import ROOT, change_model, episode, of_sciworld, write_json, write_run
 
 
 def plan_of(name, model="toy"):
@@ -35,6 +35,19 @@ def test_a_run_s_folder_and_flags_are_the_contract_s(toy_paper):
     flags = " ".join(run.arguments)
     assert "--method wkm --exp_config sciworld_toy --exp_name wkm_gamma0.3_run2 --split dev" in flags
     assert "--seed 2 --agent_config toy --gamma 0.3 --state_base out/sciworld/state_base" in flags
+
+
+def test_another_training_run_plays_with_adapters_of_its_own_in_a_folder_of_its_own(toy_paper):
+    of_sciworld(toy_paper / "configs/paper/training_runs.json")
+    plan = plan_of("training_runs")
+    assert names(plan)[:4] == ["sft_warm", "w_task", "w_state", "wkm"] and len(names(plan)) == 4 * 3 * 2
+    run, = [run for run in plan.runs_of(None) if run.exp_name == "w_state_train3_run2" and run.split == "dev"]
+    assert (run.training, run.repetition) == (3, 2)
+    assert str(run.folder) == "out/sciworld/experienced_agent_seed3/sciworld_toy_w_state_train3_run2/dev"
+    assert run.served == ("experienced_agent_seed3", "world_model_seed3")
+    flags = " ".join(run.arguments)
+    assert "--seed 2 --agent_config toy --agent_model_name experienced_agent_seed3 --world_model_name world_model_seed3" in flags
+    assert "--state_base out/sciworld/state_base" in flags
 
 
 def test_the_task_s_own_gamma_is_the_wkm_s_run(toy_paper):

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from eval_agent.report.summary import difference, estimate, per_game, step_wins
+from eval_agent.report.summary import difference, estimate, per_game, spread, step_wins
 from tests.eval_agent.toy_paper import episode
 
 
@@ -11,7 +11,7 @@ def played(*repetitions, row="WKM"):
     """Episodes as a table: rewards by game in each repetition; steps are 10 for a won game, else 40."""
     found = [
         {**episode(game, reward=reward, steps=10 if reward else 40, invalid=int(not reward))["meta"],
-         "row": row, "repetition": k}
+         "row": row, "training": 1, "repetition": k}
         for k, rewards in enumerate(repetitions, 1) for game, reward in rewards.items()
     ]
     return pd.DataFrame(found)
@@ -22,7 +22,7 @@ def values(**of_games):
 
 
 def test_a_game_s_value_is_its_mean_over_the_repetitions_that_have_it():
-    games = per_game(played({"a": 1, "b": 0}, {"a": 1, "b": 0}, {"a": 0}), rows=2).droplevel("row")
+    games = per_game(played({"a": 1, "b": 0}, {"a": 1, "b": 0}, {"a": 0}), rows=2).droplevel(["row", "training"])
     assert games["average_reward"].to_dict() == {"a": pytest.approx(200 / 3), "b": 0}
     assert games["average_steps"].to_dict() == {"a": 20, "b": 40}
     assert games["hallucination_rate"].to_dict() == {"a": pytest.approx(100 / 3), "b": 100}
@@ -50,6 +50,30 @@ def test_a_paired_difference_is_over_the_shared_games():
     found = difference(values(a=100, b=50, c=0, mine=100), values(a=0, b=50, c=25, other=0))
     assert (found["mean"], found["games"], found["up"], found["down"]) == (25, 3, 1, 1)
     assert difference(values(a=1), values(b=1)) == {}
+
+
+def trained(*of_runs):
+    """Values by training run and game."""
+    return pd.concat({k: pd.Series(games, dtype=float) for k, games in enumerate(of_runs, 1)}, names=["training", "task_id"])
+
+
+def test_several_training_runs_count_on_the_games_that_all_of_them_have():
+    wins = trained({"a": 0, "b": 20}, {"a": 20, "b": 40, "c": 100})
+    found = estimate(wins)
+    # means 10 and 30 of runs and of games, no rest: tests of intervals.py
+    assert (found["mean"], found["games"]) == (20, 2)
+    assert found["high"] - found["mean"] == pytest.approx(43.02653 * 2**0.5)
+    told = spread(wins)
+    assert (told["mean_training1"], told["mean_training2"], told["spread"]) == (10, 30, pytest.approx(200**0.5))
+    assert (told["games_alone_low"], told["games_alone_high"]) == (10, 30)  # two games' means, drawn twice
+    assert spread(trained({"a": 1, "b": 2})) == {}
+
+
+def test_a_difference_is_paired_training_run_by_training_run():
+    found = difference(trained({"a": 100, "b": 50}, {"a": 50, "b": 0}), trained({"a": 0, "b": 50}, {"a": 50, "b": 50}))
+    assert (found["mean"], found["games"], found["up"], found["down"]) == (12.5, 2, 1, 1)
+    only_one = difference(trained({"a": 100}, {"a": 50}), trained({"a": 40}))
+    assert (only_one["mean"], only_one["low"], only_one["high"]) == (60, 60, 60)
 
 
 def test_the_fewest_steps_win_a_game_and_ties_are_shared():
