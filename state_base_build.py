@@ -4,6 +4,7 @@
         --state_action_pair_path data/state_base/alfworld/state_action_pair.json \\
         --vector_cache_path data/state_base/alfworld --encoder_model lora/world_model
 
+--explored_path adds triplets of explored trajectories that won (ours, see eval_agent/trajectories/explored.py).
 Without --state_file_path the cache is built from an existing triplets file, such as a published one.
 """
 
@@ -15,7 +16,7 @@ from eval_agent.config import load_task_config
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import Lock, check_output, check_output_folder, read_records, write_json
 from eval_agent.knowledge.encoders import DEFAULT_CONTROLLER, load_encoder
-from eval_agent.knowledge.state_base import build_cache, make_triplets, read_triplets
+from eval_agent.knowledge.state_base import build_cache, explored_triplets, make_triplets, read_triplets
 from eval_agent.trajectories.format import RECORD_FIELDS, TURN_FIELDS, warn_of_unused
 
 EMBEDDED_BASE = "data/tiny-mistral"
@@ -26,6 +27,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = Parser(__doc__)
     add = parser.add_argument
     add("--state_file_path", help="pairs or trajectories with state_knowledge, JSON or JSONL")
+    add("--explored_path", help="explored trajectories with state_knowledge; beside --state_file_path")
     add("--state_action_pair_path", required=True, help="triplets, JSON: written, or read as they are")
     add("--vector_cache_path", required=True, help="folder of the FAISS cache, written")
     add("--exp_config", default="alfworld", help="its state_base names the encoder")
@@ -51,7 +53,11 @@ def main() -> None:
         records = read_records(args.state_file_path)
         triplets = make_triplets(records, args.state_file_path)
         warn_of_unused(records, args.state_file_path, RECORD_FIELDS, TURN_FIELDS)
+        if args.explored_path:
+            triplets += explored_triplets(read_records(args.explored_path), args.explored_path)
         check_output(pair_path)
+    elif args.explored_path:
+        raise InputError("--explored_path adds to what --state_file_path names: give it too")
     elif not pair_path.is_file():
         raise InputError(f"{pair_path}: no such file; give --state_file_path to make it")
     else:

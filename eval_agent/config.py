@@ -117,10 +117,15 @@ class PlannerSection(Fields):
     """Weight of p_agent against p_know (Eq. 13)."""
     n_neighbours: PositiveInt
     """N of Eq. 11: triplets retrieved."""
-    pre_action_rule: Literal["verb", "exact"]
-    """a_pre = a_t: the same first word, as in the release, or the same whole action."""
+    pre_action_rule: Literal["verb", "exact", "outcome"]
+    """a_pre = a_t: the same first word, as in the release, the same whole action, or (ours) the same first word and
+    failed or not as it did."""
     verbs: Annotated[list[str], AfterValidator(_different)]
     """A_u, the verbs that the planner chooses from; their order breaks ties."""
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
+    """Ours: only triplets at least so similar (cosine) count; where none is, the agent decides."""
+    agent_temperature: PositiveFloat | None = None
+    """Ours: p_agent's log-probabilities are divided by it before the softmax."""
 
 
 class StateBaseSection(Fields):
@@ -130,6 +135,8 @@ class StateBaseSection(Fields):
     """wkm-embedding (the paper), wkm-hidden (the release), or a sentence-transformers model."""
     encoder_model: Text | None
     """Folder or served name of the encoder's model; null: the one that the cache was built with."""
+    explored: Literal[True] | None = None
+    """Ours: the base has to hold triplets of won explored trajectories too."""
 
 
 class TaskConfig(Fields):

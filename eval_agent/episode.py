@@ -68,6 +68,8 @@ class Planner:
     gamma: float
     n_neighbours: int
     verbs: list[str]  # A_u
+    min_similarity: float | None = None
+    agent_temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -301,8 +303,13 @@ class Episode:
         scores = self.agent.model.score([*self.messages, _prefill(begun)], candidates)
         neighbours = []
         if state_knowledge and not self.asked_back:  # which number is meant, no other episode can tell
-            neighbours = settings.state_base.next_actions(state_knowledge, self.pre_action, settings.n_neighbours)
-        decision = planner.decide(dict(zip(settings.verbs, scores)), neighbours, settings.gamma)
+            failed = self.steps - 1 in self.invalid_steps
+            neighbours = settings.state_base.next_actions(
+                state_knowledge, self.pre_action, settings.n_neighbours, failed, settings.min_similarity
+            )
+        decision = planner.decide(
+            dict(zip(settings.verbs, scores)), neighbours, settings.gamma, settings.agent_temperature
+        )
         self._record(decision.verb, state_knowledge, decision, neighbours)
         return decision.verb
 

@@ -127,6 +127,9 @@ class Evaluation:
             encoder_model = base.encoder_model or recorded_encoder_model(base.path)
             encoder = load_encoder(base.encoder, encoder_model, *([address] if address else []))
             state_base = StateBase.load(base.path, encoder, self.task_config.planner.pre_action_rule)
+            if base.explored and not state_base.explored:
+                raise InputError(f'{base.path}: holds no triplets of explored trajectories, which method "{self.method.name}" '
+                                 "needs; scripts/train.sh state_base_explored builds such a base")
         return _Models(self, state_base)
 
     def _try_models(self) -> None:
@@ -229,4 +232,5 @@ class _Models(threading.local):
 def _planner(settings: PlannerSection, state_base: StateBase | None) -> Planner | None:
     if state_base is None:
         return None
-    return Planner(state_base, settings.gamma, settings.n_neighbours, settings.verbs)
+    return Planner(state_base, settings.gamma, settings.n_neighbours, settings.verbs, settings.min_similarity,
+                   settings.agent_temperature or 1.0)

@@ -20,12 +20,13 @@ play() { # the planned runs of one task, a line each
         IFS=, read -r -a served <<< "${fields[2]}"
         names+=("${served[@]}")
         [[ $run != *$'\t'--state_base$'\t'* ]] || names+=(state_base)
+        [ "${fields[3]}" != explored ] || names+=(state_base_explored)
     done
     mapfile -t names < <(printf '%s\n' "${names[@]}" | awk '!seen[$0]++')
     for name in "${names[@]}"; do
         bash scripts/train.sh "$name" || without+="$name "
     done
-    mapfile -t names < <(for name in "${names[@]}"; do [[ "$without state_base " == *" $name "* ]] || echo "$name"; done)
+    mapfile -t names < <(for name in "${names[@]}"; do [[ "$without state_base state_base_explored " == *" $name "* ]] || echo "$name"; done)
     if ! bash scripts/serve.sh served "${names[@]}"; then
         trap 'bash scripts/serve.sh stop' EXIT
         bash scripts/serve.sh start "${names[@]}" || return 1
@@ -49,9 +50,9 @@ evaluate() { # one run
 }
 
 state_base() { # ENCODER MODEL: of a method with an encoder of its own, made while the models are served
-    [ "$1" = - ] || [ -e "$OUT/state_base_$1/meta.json" ] || python state_base_build.py --exp_config "$EXP_CONFIG" \
-        --state_action_pair_path "$OUT/state_action_pair.json" --vector_cache_path "$OUT/state_base_$1" \
-        --encoder "$1" --encoder_model "$2"
+    local cache=$OUT/state_base_${1##*/}
+    [ "$1" = - ] || [ "$1" = explored ] || [ -e "$cache/meta.json" ] || python state_base_build.py --exp_config "$EXP_CONFIG" \
+        --state_action_pair_path "$OUT/state_action_pair.json" --vector_cache_path "$cache" --encoder "$1" --encoder_model "$2"
 }
 
 arguments=()

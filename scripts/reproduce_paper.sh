@@ -10,7 +10,7 @@ case "$*" in
     "--model "[!-]*" --dry_run" | "--model "[!-]*) model=$2 dry_run=${3:-} ;;
     *) echo "usage: reproduce_paper.sh --model MODEL [--dry_run]" >&2; exit 2 ;;
 esac
-experiments=(table1 table2 table3 table4 table7 fig3 fig4 fig5 fig6 fig9 ablations training_runs)
+experiments=(table1 table2 table3 table4 table7 fig3 fig4 fig5 fig6 fig9 ablations training_runs variants)
 
 python -m eval_agent.report.estimate "$model"
 if [ -n "$dry_run" ]; then

@@ -5,7 +5,8 @@
 # agent_model_expert_only, world_model_expert_only (both from knowledge without the rejected side) or
 # unified_world_model (needs ../alfworld and ../sciworld beside $OUT); "base" needs nothing, "state_base" is the base of
 # triplets in the world model's embeddings. NAME_seed2 is another training run of experienced_agent, agent_model or
-# world_model: the same data, --seed 2 in place of the recipe's. What is trained is left alone, also where only the
+# world_model: the same data, --seed 2 in place of the recipe's; "state_base_explored" the base with triplets of won
+# explored trajectories too. What is trained is left alone, also where only the
 # adapter is there (a shipped one); a run that was stopped goes on. Settings: scripts/settings.sh; a 7B backbone on four
 # GPUs:
 #     OUT=outputs/mistral-7b/alfworld EXP_CONFIG=alfworld RECIPE=configs/train/mistral.json \
@@ -56,10 +57,21 @@ unified_world_model() { # one model for all tasks, shared by their folders
     ln -sfn ../../unified_world_model "$OUT/peft/unified_world_model"
 }
 
+state_base_explored() { # ours: what the experienced agent did where it won, also after a refused action
+    local explored=$OUT/experienced_agent/${EXP_CONFIG}_explore/train
+    [ -e "$OUT/explored.json" ] || python -m eval_agent.trajectories.explored --explored_dir "$explored" \
+        --output_path "$OUT/explored.json"
+    [ -e "$OUT/explored_state.json" ] || python world_knowledge_build.py --dataset_path "$OUT/explored.json" --task "$TASK" \
+        --gen state_knowledge --model_name "$KNOWLEDGE_MODEL" --output_path "$OUT/explored_state.json"
+    python state_base_build.py --state_file_path "$OUT/pairs_state.json" --explored_path "$OUT/explored_state.json" \
+        --state_action_pair_path "$OUT/state_action_pair_explored.json" --vector_cache_path "$OUT/state_base_explored" \
+        --exp_config "$EXP_CONFIG" --encoder_model "$OUT/peft/world_model"
+}
+
 known() { # before anything is trained
     if [[ $1 =~ ^(experienced_agent|agent_model|world_model)_seed([2-9]|[1-9][0-9]+)$ ]]; then return; fi
     case $1 in
-        base | state_base | experienced_agent | agent_model | world_model | explicit_state | merge | nat | knowagent | eto | \
+        base | state_base | state_base_explored | experienced_agent | agent_model | world_model | explicit_state | merge | nat | knowagent | eto | \
             agent_model_expert_only | world_model_expert_only | unified_world_model) ;;
         *) echo "error: train.sh: unknown adapter \"$1\"" >&2; exit 2 ;;
     esac
@@ -69,15 +81,16 @@ adapter() {
     local knowledge=(05_task_knowledge 06_state_knowledge) mode=${1%_seed*}
     case $1 in
         base) return ;;
-        state_base) [ ! -e "$OUT/state_base/meta.json" ] || return 0 ;;
+        state_base | state_base_explored) [ ! -e "$OUT/$1/meta.json" ] || return 0 ;;
         *) [ ! -e "$OUT/peft/$1/train_results.json" ] || [ -e "$OUT/sft" ] || return 0 ;;
     esac
-    if [ "$mode" = experienced_agent ]; then
-        made expert.json 01_expert_trajectories
-        data experienced_agent expert.json
-        fit "$1" experienced_agent.json "$RECIPE"
-        return
-    fi
+    case $mode in
+        experienced_agent)
+            made expert.json 01_expert_trajectories
+            data experienced_agent expert.json
+            fit "$1" experienced_agent.json "$RECIPE"
+            return ;;
+    esac
     if [ ! -e "$OUT/pairs.json" ]; then
         [ -e "$OUT/peft/experienced_agent/train_results.json" ] || adapter experienced_agent
         made pairs.json 03_explore 04_pairs
@@ -103,6 +116,10 @@ adapter() {
             adapter world_model
             made pairs_state.json "${knowledge[@]}"
             bash scripts/09_state_base.sh ;;
+        state_base_explored)
+            adapter world_model
+            made pairs_state.json "${knowledge[@]}"
+            state_base_explored ;;
         unified_world_model) unified_world_model ;;
     esac
 }

@@ -57,6 +57,22 @@ def test_from_state_knowledge_to_retrieval(build, known_pairs, adapters, tmp_pat
     ]
 
 
+def test_explored_trajectories_add_triplets_and_need_the_expert_s(build, known_pairs, base_model, tmp_path, capsys):
+    (pair, _) = make_pairs()
+    explored = pair["rejected"]  # its second action was refused
+    for number, turn in enumerate(explored["conversations"][::2]):
+        turn["state_knowledge"] = f"State Knowledge: explored, {number} done."
+    write_json(tmp_path / "explored.json", [{"chosen": {**explored, "invalid_steps": [1]}}])
+    more = ("--explored_path", tmp_path / "explored.json", "--encoder_model", base_model)
+    assert build("--state_file_path", known_pairs, *more) == 0
+    triplets = read_json(tmp_path / "triplets.json")
+    assert len(triplets) == 14 and sum("explored" in triplet for triplet in triplets) == 2
+    assert triplets[-1] | {"state": ""} == {"pre_action": "take mug 1 from cabinet 2", "state": "", "action": "go to fridge 1",
+                                            "explored": True, "failed": True}
+    assert StateBase.load(tmp_path / "cache", load_encoder("wkm-embedding", str(base_model))).explored
+    assert build(*more) == 2 and "--explored_path adds to what --state_file_path names" in capsys.readouterr().err
+
+
 def test_from_published_triplets(build, base_model, tmp_path):
     write_json(
         tmp_path / "triplets.json",

@@ -24,13 +24,14 @@ class Decision:
     blend: dict[str, float]
 
 
-def decide(scores: Mapping[str, CandidateScore], next_actions: Sequence[str], gamma: float) -> Decision:
+def decide(scores: Mapping[str, CandidateScore], next_actions: Sequence[str], gamma: float,
+           temperature: float = 1.0) -> Decision:
     """Eq. 11-13 for one step. ``scores`` are the agent's by verb of A_u, ``next_actions`` the retrieved a_next.
 
-    Where p_know has no weight (gamma = 1, or nothing retrieved) the verb is the agent's own. Raises InputError
-    where gamma is not in [0, 1].
+    Where p_know has no weight (gamma = 1, or nothing retrieved) the verb is the agent's own. A ``temperature`` other
+    than the paper's 1 flattens or sharpens p_agent. Raises InputError where gamma is not in [0, 1].
     """
-    p_agent = agent_distribution(scores)
+    p_agent = agent_distribution(scores, temperature)
     p_know = knowledge_distribution(next_actions, list(scores))
     mixed = blend(p_agent, p_know, gamma)
     own = agent_choice(scores)
@@ -43,14 +44,14 @@ def agent_choice(scores: Mapping[str, CandidateScore]) -> str:
     return max(scores, key=lambda verb: (scores[verb].first_token_logprob, scores[verb].logprob))
 
 
-def agent_distribution(scores: Mapping[str, CandidateScore]) -> dict[str, float]:
+def agent_distribution(scores: Mapping[str, CandidateScore], temperature: float = 1.0) -> dict[str, float]:
     """p_agent (Eq. 12): softmax over A_u of the log-probabilities (natural log) of the verbs' first tokens.
 
     Verbs may share a first token ("wait" and "wait1"; with some tokenizers all numbers). Its probability then counts
     once, divided among them as the probabilities of their whole strings are to each other.
     """
     sharers = by_first_token(scores)
-    tokens = _softmax({token: scores[verbs[0]].first_token_logprob for token, verbs in sharers.items()})
+    tokens = _softmax({token: scores[verbs[0]].first_token_logprob / temperature for token, verbs in sharers.items()})
     shares = {token: _softmax({verb: scores[verb].logprob for verb in verbs}) for token, verbs in sharers.items()}
     return {verb: tokens[score.first_token] * shares[score.first_token][verb] for verb, score in scores.items()}
 

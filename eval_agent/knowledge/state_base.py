@@ -6,6 +6,7 @@ Written last, meta.json is also the sign that the cache is whole. Nothing here i
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import faiss
@@ -17,7 +18,8 @@ from eval_agent.knowledge.encoders import Encoder
 from eval_agent.trajectories.format import action_verb, expert_of, known_steps, one_line
 
 FIRST_PRE_ACTION = "look"
-PRE_ACTION_RULES = ("verb", "exact")
+# what must be equal, beside the first word, of a triplet's pre-action and the last action: (action, whether it failed)
+_RULES = {"verb": None, "exact": lambda action, failed: action, "outcome": lambda action, failed: failed}
 _FIELDS = ("pre_action", "state", "action")
 _META = "meta.json"
 _REBUILD = "build it with state_base_build.py"
@@ -30,15 +32,33 @@ def make_triplets(records: list[dict], source: str) -> list[dict]:
     """
     triplets = []
     for index, record in enumerate(records):
-        trajectory, where = expert_of(record, f"{source}: record {index}")
-        pre_action = FIRST_PRE_ACTION
-        for step in known_steps(trajectory, 0, where):
-            action = _without_argument(step.action)
-            triplets.append(
-                {"pre_action": pre_action, "state": one_line(step.state_knowledge), "action": action}
-            )
-            pre_action = action
+        triplets += _triplets_of(*expert_of(record, f"{source}: record {index}"))
     return triplets
+
+
+def explored_triplets(records: list[dict], source: str) -> list[dict]:
+    """The triplets of explored trajectories (see trajectories/explored.py), made as those of experts, with two marks:
+    "explored", and "failed" where the pre-action was refused. An action that was refused is no advice: its triplet is
+    left out.
+
+    Raises InputError naming record and turn where state knowledge or an action is missing.
+    """
+    triplets = []
+    for index, record in enumerate(records):
+        trajectory, where = expert_of(record, f"{source}: record {index}")
+        refused = set(trajectory.get("invalid_steps", ()))
+        for step, triplet in enumerate(_triplets_of(trajectory, where)):
+            if step not in refused:
+                triplets.append({**triplet, "explored": True, **({"failed": True} if step - 1 in refused else {})})
+    return triplets
+
+
+def _triplets_of(trajectory: dict, where: str) -> Iterator[dict]:
+    pre_action = FIRST_PRE_ACTION
+    for step in known_steps(trajectory, 0, where):
+        action = _without_argument(step.action)
+        yield {"pre_action": pre_action, "state": one_line(step.state_knowledge), "action": action}
+        pre_action = action
 
 
 def read_triplets(path: str | Path) -> list[dict]:
@@ -97,20 +117,22 @@ def recorded_encoder_model(cache: str | Path) -> str | None:
 class StateBase:
     """Retrieval over a loaded cache; made by :meth:`load`."""
 
-    def __init__(self, encoder: Encoder, groups: dict[str, "_Group"], rule: str):
+    def __init__(self, encoder: Encoder, groups: dict[str, "_Group"], explored: bool):
         self._encoder = encoder
         self._groups = groups
-        self._rule = rule
+        self.explored = explored
+        """Whether there are triplets of explored trajectories in it."""
 
     @classmethod
     def load(cls, cache: str | Path, encoder: Encoder, rule: str = "verb") -> "StateBase":
-        """Load a cache folder; a_pre = a_t means equal first words ("verb") or wholly equal ("exact").
+        """Load a cache folder; a_pre = a_t means equal first words ("verb"), wholly equal ("exact"), or equal first words
+        that both failed or both did not ("outcome").
 
         An index that is broken is built anew, which is said. Raises InputError where there is no cache, or one that was
         built with another encoder or triplets file.
         """
-        if rule not in PRE_ACTION_RULES:
-            raise InputError(f'unknown pre_action_rule "{rule}", expected one of {", ".join(PRE_ACTION_RULES)}')
+        if rule not in _RULES:
+            raise InputError(f'unknown pre_action_rule "{rule}", expected one of {", ".join(_RULES)}')
         cache = Path(cache)
         meta = _read_meta(cache)
         if meta["encoder"] != encoder.identity:
@@ -130,30 +152,31 @@ class StateBase:
         triplets = read_triplets(triplets_path)
         by_verb = {verb: [triplets[row] for row in rows] for verb, rows in _rows_by_verb(triplets).items()}
         try:
-            groups = {verb: _Group.load(cache, meta, verb, part) for verb, part in by_verb.items()}
+            groups = {verb: _Group.load(cache, meta, verb, part, rule) for verb, part in by_verb.items()}
         except _Broken as broken:
             warn(f"{cache}: {broken}; embedding its {len(triplets)} states anew")
             with Lock(cache):
                 meta = build_cache(triplets_path, cache, encoder, meta["encoder_model"])
-            groups = {verb: _Group.load(cache, meta, verb, part) for verb, part in by_verb.items()}
-        return cls(encoder, groups, rule)
+            groups = {verb: _Group.load(cache, meta, verb, part, rule) for verb, part in by_verb.items()}
+        return cls(encoder, groups, any(triplet.get("explored") for triplet in triplets))
 
     def __len__(self) -> int:
         """Number of triplets."""
         return sum(len(group.actions) for group in self._groups.values())
 
-    def next_actions(self, state_text: str, pre_action: str, n: int) -> list[str]:
+    def next_actions(self, state_text: str, pre_action: str, n: int, failed: bool = False,
+                     min_similarity: float | None = None) -> list[str]:
         """a_next of the n triplets nearest to ``state_text`` among those with this pre-action, nearest first.
 
-        All of them where there are fewer than n, [] where there is none. Similarity is the cosine.
+        All of them where there are fewer than n, [] where there is none; of these only those whose similarity, the
+        cosine, is at least ``min_similarity``. ``failed``: whether the pre-action was refused.
         """
         pre_action = _without_argument(pre_action)
         group = self._groups.get(action_verb(pre_action))
         if group is None:
             return []
-        return group.nearest(
-            self._encoder.encode([state_text]), n, pre_action if self._rule == "exact" else None
-        )
+        found = group.nearest(self._encoder.encode([state_text]), n, pre_action, failed)
+        return [action for action, similarity in found if min_similarity is None or similarity >= min_similarity]
 
 
 class _Broken(Exception):
@@ -163,34 +186,34 @@ class _Broken(Exception):
 class _Group:
     """The triplets of one pre-action verb."""
 
-    def __init__(self, index: faiss.Index, triplets: list[dict]):
+    def __init__(self, index: faiss.Index, triplets: list[dict], rule: str):
         self.actions = [triplet["action"] for triplet in triplets]
-        self._index = index
-        self._rows_by_pre_action: dict[str, list[int]] = {}
-        for row, triplet in enumerate(triplets):
-            self._rows_by_pre_action.setdefault(triplet["pre_action"], []).append(row)
+        self._index, self._key = index, _RULES[rule]
+        self._rows: dict[str | bool, list[int]] = {}
+        for row, triplet in enumerate(triplets if self._key else ()):
+            self._rows.setdefault(self._key(triplet["pre_action"], triplet.get("failed", False)), []).append(row)
 
     @classmethod
-    def load(cls, cache: Path, meta: dict, verb: str, triplets: list[dict]) -> "_Group":
+    def load(cls, cache: Path, meta: dict, verb: str, triplets: list[dict], rule: str) -> "_Group":
         try:
             index = faiss.read_index(str(cache / meta["groups"][verb]["file"]))
         except (KeyError, TypeError, RuntimeError):
             raise _Broken(f'the index of pre-action verb "{verb}" cannot be read') from None
         if (index.ntotal, index.d) != (len(triplets), meta["dimension"]):
             raise _Broken(f'the index of pre-action verb "{verb}" is of another size')
-        return cls(index, triplets)
+        return cls(index, triplets, rule)
 
-    def nearest(self, query: np.ndarray, n: int, pre_action: str | None) -> list[str]:
-        """Next actions of the n nearest to ``query`` [1, d], only of this whole ``pre_action`` if given."""
+    def nearest(self, query: np.ndarray, n: int, pre_action: str, failed: bool) -> list[tuple[str, float]]:
+        """Next actions of the n nearest to ``query`` [1, d], with their similarity, that the rule allows."""
         parameters, size = None, len(self.actions)
-        if pre_action is not None:
-            rows = self._rows_by_pre_action.get(pre_action, [])
+        if self._key:
+            rows = self._rows.get(self._key(pre_action, failed), [])
             selector = faiss.IDSelectorBatch(np.array(rows, dtype=np.int64))
             parameters, size = faiss.SearchParametersIVF(sel=selector), len(rows)
         if not size:
             return []
-        _, found = self._index.search(query, min(n, size), params=parameters)
-        return [self.actions[row] for row in found[0].tolist()]
+        similarities, found = self._index.search(query, min(n, size), params=parameters)
+        return [(self.actions[row], similarity) for row, similarity in zip(found[0].tolist(), similarities[0].tolist())]
 
 
 def _without_argument(action: str) -> str:

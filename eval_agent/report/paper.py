@@ -7,7 +7,7 @@ outputs/paper/MODEL/. scripts/paper.sh plays what is missing before. Exit code 2
 
 --plan prints, for a script, TAB between fields: for each task "task", its name and KEY=VALUE for each setting of
 scripts/settings.sh; after it for each run that is not whole its task, its name, the names to be served with commas
-between, the encoder of a state base of its own ("-" for none), and each argument of eval_agent.eto_multi_main_probs.
+between, the state base of its own (its encoder, "explored", "-" for none), and each argument of eval_agent.eto_multi_main_probs.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def to_lines(plan: Plan, task: str | None = None) -> list[str]:
         lines.append("\t".join(["task", name, *settings]))
         for run in pending:
             if run.task == name:
-                fields = [run.task, run.name, ",".join(run.served) or "-", run.encoder or "-"]
+                fields = [run.task, run.name, ",".join(run.served) or "-", run.own_base or "-"]
                 lines.append("\t".join([*fields, *run.arguments]))
     return lines
 

@@ -18,6 +18,7 @@ from eval_agent.report.paper_model import PaperModel
 from eval_agent.tasks import load_tasks
 
 PLAIN_BASE = "base"  # served without an adapter
+EXPLORED = "explored"  # the state base with triplets of won explored trajectories
 UNIFIED = "unified_world_model"  # one adapter for every task
 
 
@@ -34,7 +35,7 @@ class Run:
     folder: Path
     served: tuple[str, ...]  # names that have to be served for it
     plans: bool  # whether it queries a state base
-    encoder: str | None  # of a state base of its own, where the method has one
+    own_base: str | None  # what a state base of its own is called, where the method has one: its encoder, or EXPLORED
     arguments: tuple[str, ...] = field(repr=False)  # of eval_agent.eto_multi_main_probs
 
     @property
@@ -168,7 +169,9 @@ class Plan:
         exp_name = row.method + variant + (f"_train{training}" if training > 1 else "") + (f"_run{k}" if k > 1 else "")
         model, out, exp_config = self.model, self.model.out(task), self.model.exp_config(task)
         agent, world = trained(method.agent_model, training), trained(method.world_model, training)
-        encoder = method.overrides.get("state_base.encoder")
+        own_base = method.overrides.get("state_base.encoder")
+        if method.overrides.get("state_base.explored"):
+            own_base = EXPLORED
         flags = {
             "--method": row.method, "--exp_config": exp_config, "--exp_name": exp_name, "--split": split,
             "--output_dir": out, "--num_workers": self.workers, "--seed": k, "--agent_config": model.served_by,
@@ -182,16 +185,16 @@ class Plan:
         elif training > 1:
             flags |= {"--agent_model_name": agent} | ({"--world_model_name": world} if world else {})
         if method.plans:
-            flags["--state_base"] = state_base(out, encoder)
+            flags["--state_base"] = state_base(out, own_base)
         folder = out / agent / f"{exp_config}_{exp_name}" / split
         served = tuple(dict.fromkeys(name for name in (None if row.strong else agent, world) if name))
         arguments = tuple(str(part) for flag in flags.items() for part in flag)
-        return Run(task, split, training, k, exp_name, folder, served, method.plans, encoder, arguments)
+        return Run(task, split, training, k, exp_name, folder, served, method.plans, own_base, arguments)
 
 
-def state_base(out: Path, encoder: str | None) -> Path:
-    """The state base of a task; a method with another encoder needs one of its own."""
-    return out / (f"state_base_{encoder}" if encoder else "state_base")
+def state_base(out: Path, own_base: str | None) -> Path:
+    """The state base of a task; a method with another encoder or more triplets needs one of its own."""
+    return out / (f"state_base_{Path(own_base).name}" if own_base else "state_base")
 
 
 def trained(adapter: str | None, training: int) -> str | None:

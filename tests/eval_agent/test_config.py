@@ -49,7 +49,7 @@ def test_fields_are_replaced_in_a_copy():
     ("planner.gamma", None, 'field "planner.gamma" is missing'),
     ("planner.score", "whole", 'unknown field "planner.score", expected gamma, n_neighbours,'),
     ("planner.verbs", ["go", "go"], "expected a list of different, non-empty verbs"),
-    ("planner.pre_action_rule", "first", "'first', expected 'verb' or 'exact'"),
+    ("planner.pre_action_rule", "first", "'first', expected 'verb', 'exact' or 'outcome'"),
     ("env.lower_case_actions", "yes", "is 'yes', expected true or false"),
     ("env.max_steps", 0, 'field "env.max_steps" is 0, expected greater than 0 or an object'),
     ("env.max_steps", {"boil": 100, "melt": "80"}, 'field "env.max_steps.melt" is \'80\', expected a whole number'),

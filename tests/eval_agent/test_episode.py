@@ -265,6 +265,29 @@ def test_with_an_empty_neighbourhood_the_agent_decides(env, task, state_base):
     assert second["blend"] == second["p_agent"]
 
 
+def test_after_a_refused_action_the_rule_outcome_asks_what_followed_such_ones(env, task, base_model, tmp_path):
+    followed = [("open fridge 1", False), ("examine desk 1", True)]
+    triplets = [{"pre_action": "go to desk 1", "state": STATE, "action": action, **({"failed": True} if failed else {})}
+                for action, failed in followed]
+    write_json(tmp_path / "pairs.json", triplets)
+    encoder = load_encoder("wkm-embedding", str(base_model))
+    build_cache(tmp_path / "pairs.json", tmp_path / "cache", encoder, None)
+    base = StateBase.load(tmp_path / "cache", encoder, "outcome")
+    for first, expected in (("go to sinkbasin 1", "open fridge 1"), ("go to the moon", "examine desk 1")):
+        (_, second), _ = decide(env, task, base, first=first)
+        assert second["next_actions"] == {expected: 1}, first
+
+
+def test_a_floor_on_similarity_and_a_temperature_are_the_planner_s(env, task, state_base):
+    agent = Script(thoughts(["go to sinkbasin 1", "go to desk 1"]), VERBS)
+    planner = Planner(state_base, 0.4, 3000, list(VERBS), min_similarity=1.0, agent_temperature=2.0)
+    knowing = Script(lambda turn: "State Knowledge: nothing like it." if turn else TASK_KNOWLEDGE)
+    second = play(env, task, agent, WorldModel(knowing, INSTRUCTION, 0.0, 512, 128, planner=planner), 2)["decisions"][1]
+    assert (second["p_know"], second["verb"]) == (None, "go")
+    roots = {"go": 0.6**0.5, "take": 0.3**0.5, "open": 0.1**0.5}
+    assert second["p_agent"] == pytest.approx({verb: root / sum(roots.values()) for verb, root in roots.items()})
+
+
 class AsksBack(BaseEnv):
     """Answers the first action with ScienceWorld's question."""
 

@@ -429,6 +429,7 @@ def test_bad_input_ends_early(run, capsys, state_base):
     assert "nobody" in message("--world_model_name", "nobody")
     assert "give --world_model_name" in message("--gamma", "1")
     assert "state_base_build.py" in message(*WKM, "--state_base", str(run.path / "nowhere"))
+    assert "holds no triplets of explored trajectories" in message("--method", "wkm_explored")
     assert 'no split "test"' in message("--split", "test")
     shutil.rmtree(run.games / "train")
     assert str(run.games / "train") in message("--split", "train")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.eval_agent.toy_paper import calls, change_model
+from tests.eval_agent.toy_paper import calls, change_model, of_sciworld
 
 
 def paper(*arguments, code=0) -> subprocess.CompletedProcess:
@@ -102,6 +102,18 @@ def test_the_plain_base_is_served_without_an_adapter_and_bases_are_built_while_s
     noted = "\n".join(calls(toy_paper))
     assert "serve.sh start agent_model base world_model TASK" in noted
     assert "--vector_cache_path out/sciworld/state_base_wkm-hidden" in noted and "--encoder wkm-hidden" in noted
+
+
+def test_the_base_with_explored_triplets_is_made_like_an_adapter_and_not_served(toy_paper):
+    of_sciworld(toy_paper / "configs/paper/variants.json")
+    experiment = json.loads((toy_paper / "configs/paper/variants.json").read_text())
+    experiment |= {"rows": [row for row in experiment["rows"] if row["method"] == "wkm_explored"], "references": []}
+    (toy_paper / "configs/paper/variants.json").write_text(json.dumps(experiment))
+    paper("variants", "toy")
+    assert [call.split()[1] for call in calls(toy_paper) if call.startswith("train.sh")] == [
+        "agent_model", "world_model", "state_base", "state_base_explored"]
+    assert any(call.startswith("serve.sh start agent_model world_model TASK") for call in calls(toy_paper))
+    assert not any(call.startswith("build") for call in calls(toy_paper))
 
 
 def test_a_unified_world_model_needs_tasks_with_one_base(toy_paper):

@@ -87,7 +87,7 @@ def test_the_planner_chooses_the_verb_and_the_argument_follows_without_a_blank(e
     class Base:
         asked = []
 
-        def next_actions(self, state_text, pre_action, n):
+        def next_actions(self, state_text, pre_action, n, failed, min_similarity):
             self.asked.append(pre_action)
             return ["click"] * 3 + ["click[Buy Now]", "search[x]"]
 

@@ -33,6 +33,17 @@ def test_p_agent_of_very_unlikely_verbs_does_not_underflow():
     assert agent_distribution(scored(("go", 1, 0), ("take", 2, 0))) == {"go": 0.5, "take": 0.5}
 
 
+def test_a_temperature_flattens_p_agent_and_lets_state_knowledge_overrule_it():
+    scores = scored(("go", 1, 0.9801), ("take", 2, 0.0081), ("clean", 3, 0.0009), ("close", 4, 0.0009))
+    # square roots 0.99, 0.09, 0.03 and 0.03, divided by their sum
+    tempered = decide(scores, ["take mug 1"], gamma=0.7, temperature=2)
+    assert tempered.p_agent == pytest.approx({"go": 0.99 / 1.14, "take": 0.09 / 1.14, "clean": 0.03 / 1.14, "close": 0.03 / 1.14})
+    assert (decide(scores, ["take mug 1"], gamma=0.5).verb, decide(scores, ["take mug 1"], gamma=0.5, temperature=2).verb) == (
+        "take", "take")
+    assert decide(scores, ["take mug 1"], gamma=0.55).verb == "go"
+    assert decide(scores, ["take mug 1"], gamma=0.55, temperature=4).verb == "take"
+
+
 # "clean" and "close" share a first token of 0.45, the likeliest one
 SHARING = scored(("go", 1, 0.4), ("take", 2, 0.15), ("clean", 3, 0.45, 0.15), ("close", 3, 0.45, 0.30))
 

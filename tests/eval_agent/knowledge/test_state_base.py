@@ -8,7 +8,13 @@ from alfworld_pairs import make_pairs, trajectory
 
 from eval_agent.errors import InputError
 from eval_agent.files import write_json
-from eval_agent.knowledge.state_base import StateBase, build_cache, make_triplets, recorded_encoder_model
+from eval_agent.knowledge.state_base import (
+    StateBase,
+    build_cache,
+    explored_triplets,
+    make_triplets,
+    recorded_encoder_model,
+)
 
 PRE_ACTIONS = ["look", "go to shelf 1", "go to shelf 2", "take mug 1 from shelf 1", "click[Buy Now]"]
 
@@ -63,6 +69,58 @@ def test_the_nearest_with_exactly_the_same_pre_action(base, pre_action, n):
     for query in ("3", "450", "499"):
         expected = brute_force(triplets, encoder, query, lambda other: other == pre_action, n)
         assert state_base.next_actions(query, pre_action, n) == expected
+
+
+def test_the_nearest_whose_pre_action_failed_as_the_last_action_did(base):
+    cache, encoder, triplets = base
+    failed = [row for row in range(0, 400, 3) if triplets[row]["pre_action"].startswith("go")]
+    for row in failed:
+        triplets[row]["failed"] = True
+    write_json(cache.parent / "state_action_pair.json", triplets)
+    build_cache(cache.parent / "state_action_pair.json", cache, encoder, None)
+    state_base = StateBase.load(cache, encoder, rule="outcome")
+    refused, fine = ([{**t, "pre_action": "go" if t["pre_action"][:2] == "go" and t.get("failed", False) == wanted else "-"}
+                      for t in triplets] for wanted in (True, False))
+    for n in (1, 7, 1000):
+        for part, flag in ((refused, True), (fine, False)):
+            expected = brute_force(part, encoder, "450", lambda other: other == "go", n)
+            assert state_base.next_actions("450", "go to bed 1", n, failed=flag) == expected
+    assert state_base.next_actions("450", "look", 5, failed=True) == []  # none of these was refused
+    assert len(StateBase.load(cache, encoder).next_actions("450", "go to bed 1", 1000, failed=True)) == len(failed) + sum(
+        t["pre_action"].startswith("go") and "failed" not in t for t in triplets)
+
+
+def test_what_is_less_similar_than_the_floor_does_not_count(base):
+    cache, encoder, triplets = base
+    state_base = StateBase.load(cache, encoder)
+    rows = [row for row, triplet in enumerate(triplets) if triplet["pre_action"] == "look"]
+    similar = sum(encoder.vectors[row] @ encoder.vectors[450] >= 0.2 for row in rows)
+    nearest = state_base.next_actions("450", "look", 400)
+    assert 0 < similar < len(rows) == len(nearest)
+    assert state_base.next_actions("450", "look", 400, min_similarity=0.2) == nearest[:similar]
+    assert state_base.next_actions("450", "look", 400, min_similarity=0.9) == []
+
+
+def test_explored_triplets_know_what_was_refused_and_do_not_advise_it():
+    pair = make_pairs()[1]
+    explored = trajectory(
+        "Your task is to: put a apple in fridge.",
+        ("go to fridge 1", "The fridge 1 is closed."),
+        ("take apple 3 from fridge 1", "Nothing happens."),
+        ("open fridge 1", "You open the fridge 1."),
+        ("take apple 3 from fridge 1", "You pick up the apple 3."),
+    )
+    for number, turn in enumerate(explored["conversations"][::2]):
+        turn["state_knowledge"] = f"state {number}"
+    found = explored_triplets([{"chosen": {**explored, "invalid_steps": [1]}}], "explored.json")
+    assert found == [
+        {"pre_action": "look", "state": "state 0", "action": "go to fridge 1", "explored": True},
+        {"pre_action": "take apple 3 from fridge 1", "state": "state 2", "action": "open fridge 1", "explored": True,
+         "failed": True},
+        {"pre_action": "open fridge 1", "state": "state 3", "action": "take apple 3 from fridge 1", "explored": True},
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="explored.json: record 0: chosen: .*state_knowledge is missing"):
+        explored_triplets([pair], "explored.json")
 
 
 def test_a_pre_action_that_the_base_has_not_gives_nothing(base):

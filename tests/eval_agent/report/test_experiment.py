@@ -30,6 +30,7 @@ def test_every_table_and_figure_has_a_script_and_a_config():
         "fig9",
         "ablations",
         "training_runs",
+        "variants",
     }
     assert set(names()) == scripts
     for name in scripts:

@@ -63,6 +63,16 @@ def test_another_encoder_has_a_state_base_of_its_own(toy_paper):
     assert "--n_neighbours 10" in " ".join(runs["wkm_n10"].arguments)
 
 
+def test_explored_triplets_have_a_state_base_of_their_own(toy_paper):
+    of_sciworld(toy_paper / "configs/paper/variants.json")
+    plan = plan_of("variants")
+    runs = {run.exp_name: run for run in plan.runs_of(None)}
+    assert "out/sciworld/state_base_explored" in runs["wkm_explored_outcome"].arguments
+    assert "out/sciworld/state_base" in runs["wkm_outcome"].arguments
+    (line,) = [line for line in to_lines(plan, "sciworld") if "sciworld/dev wkm_explored\t" in line]
+    assert line.split("\t")[3] == "explored"
+
+
 def test_the_dry_run_counts_episodes_and_says_what_is_there(toy_paper):
     plan = plan_of("table2")
     runs = {(run.exp_name, run.split): run for run in plan.runs_of(None)}
@@ -146,7 +156,7 @@ def test_a_plan_for_a_script_has_a_task_s_settings_and_then_its_runs(toy_paper):
     assert wkm[2:6] == ["agent_model,world_model", "-", "--method", "wkm"] and "--state_base" in wkm
 
 
-@pytest.mark.parametrize("name", ["tiny", "mistral-7b", "gemma-7b", "llama3-8b"])
+@pytest.mark.parametrize("name", ["tiny", "tiny_held_out", "mistral-7b", "gemma-7b", "llama3-8b"])
 def test_the_model_configs_name_recipes_and_task_configs_that_exist(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     model = PaperModel.load(name)
