@@ -262,6 +262,8 @@ class PaperTask(Fields):
     """Name in configs/task."""
     recipe: Text | None = None
     """In place of the model's, where this task has a base model of its own."""
+    shipped: Text | None = None
+    """Folder of trained adapters that are taken where there is none in the model's own results."""
 
 
 class PaperSection(Fields):

@@ -128,8 +128,8 @@ class Evaluation:
             encoder = load_encoder(base.encoder, encoder_model, *([address] if address else []))
             state_base = StateBase.load(base.path, encoder, self.task_config.planner.pre_action_rule)
             if base.explored and not state_base.explored:
-                raise InputError(f'{base.path}: holds no triplets of explored trajectories, which method "{self.method.name}" '
-                                 "needs; scripts/train.sh state_base_explored builds such a base")
+                raise InputError(f"{base.path}: holds no triplets of explored trajectories, which method "
+                                 f'"{self.method.name}" needs; scripts/train.sh state_base_explored builds such a base')
         return _Models(self, state_base)
 
     def _try_models(self) -> None:

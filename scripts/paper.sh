@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # One table or figure of the paper: plays what is missing, then writes it, measured beside published.
-#     bash scripts/paper.sh EXPERIMENT [MODEL] [--dry_run | --no_run] [--task TASK] [--episodes FILE]
-# EXPERIMENT is a file of configs/paper, MODEL one of configs/model (tiny); table1.sh ... fig9.sh are its doors. Adapters
-# that are missing are trained, models that are served already are used and left running. NUM_WORKERS (4) episodes are
-# played side by side. A run that fails costs its cells, the others go on, and the same command continues; exit code 1.
-# ENGINE=vllm plays with vLLM (AGENT_CONFIG=openai).
+#     bash scripts/paper.sh EXPERIMENT [MODEL] [--dry_run | --no_run] [--task TASK] [--retrain] [--episodes FILE]
+# EXPERIMENT is a file of configs/paper, MODEL one of configs/model (tiny); table1.sh ... fig9.sh are its doors. "all" is
+# every one of them, after an estimate of time and disk. Adapters that are missing are taken from those that are shipped,
+# else trained; --retrain trains and plays everything anew, in folders of its own. Models that are served already are used
+# and left running. NUM_WORKERS (4) episodes are played side by side. A run that fails costs its cells, the others go on,
+# and the same command continues; exit code 1. ENGINE=vllm plays with vLLM (AGENT_CONFIG=openai).
 # --episodes makes the table from a file of eval_agent.report.export and plays nothing, as --no_run does from $OUT.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,7 +27,9 @@ play() { # the planned runs of one task, a line each
     for name in "${names[@]}"; do
         bash scripts/train.sh "$name" || without+="$name "
     done
-    mapfile -t names < <(for name in "${names[@]}"; do [[ "$without state_base state_base_explored " == *" $name "* ]] || echo "$name"; done)
+    mapfile -t names < <(for name in "${names[@]}"; do
+        [[ $name == state_base* || $without == *" $name "* ]] || echo "$name"
+    done)
     if ! bash scripts/serve.sh served "${names[@]}"; then
         trap 'bash scripts/serve.sh stop' EXIT
         bash scripts/serve.sh start "${names[@]}" || return 1
@@ -51,10 +54,27 @@ evaluate() { # one run
 
 state_base() { # ENCODER MODEL: of a method with an encoder of its own, made while the models are served
     local cache=$OUT/state_base_${1##*/}
-    [ "$1" = - ] || [ "$1" = explored ] || [ -e "$cache/meta.json" ] || python state_base_build.py --exp_config "$EXP_CONFIG" \
-        --state_action_pair_path "$OUT/state_action_pair.json" --vector_cache_path "$cache" --encoder "$1" --encoder_model "$2"
+    [ "$1" = - ] || [ "$1" = explored ] || [ -e "$cache/meta.json" ] || python state_base_build.py \
+        --exp_config "$EXP_CONFIG" --state_action_pair_path "$OUT/state_action_pair.json" --vector_cache_path "$cache" \
+        --encoder "$1" --encoder_model "$2"
 }
 
+all() { # [MODEL] and flags
+    local experiment flags=" $* " failed=()
+    if [[ ! $flags =~ " --"(no_run|episodes)" " ]]; then
+        python -m eval_agent.report.estimate $(sed 's/ --dry_run / /' <<< "$flags") || return
+    fi
+    for experiment in table1 table2 table3 table4 table7 fig3 fig4 fig5 fig6 fig9 ablations training_runs variants; do
+        printf '\n== %s\n' "$experiment"
+        bash scripts/paper.sh "$experiment" "$@" || failed+=("$experiment")
+    done
+    [ ${#failed[@]} = 0 ] || { echo "not complete: ${failed[*]} (the same command goes on)" >&2; return 1; }
+}
+
+if [ "${1:-}" = all ]; then
+    all "${@:2}"
+    exit
+fi
 arguments=()
 for argument in "$@"; do
     [ "$argument" = --no_run ] || arguments+=("$argument")

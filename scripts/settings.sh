@@ -28,6 +28,7 @@ SERVE_WORKERS=${SERVE_WORKERS:-1}                            # worker processes,
 VLLM_ENV=${VLLM_ENV:-outputs/vllm-env}                       # ENGINE=vllm: its own Python environment, made when missing
 VLLM_FLAGS=${VLLM_FLAGS:-}                                   # and what it is told beside, such as --tensor-parallel-size 2
 OUT=${OUT:-$demo_out}
+SHIPPED=${SHIPPED:-}                                         # folder of trained adapters, taken where $OUT/peft lacks one
 STATE_BASE=${STATE_BASE:-$OUT/state_base}
 limit=${TRAIN_LIMIT:+--limit $TRAIN_LIMIT}
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains adapters, each into $OUT/peft/NAME, and makes what is missing of their data by the numbered steps:
 #     bash scripts/train.sh NAME...
-# NAME is experienced_agent, agent_model, world_model, merge, explicit_state, nat, knowagent, eto,
+# $SHIPPED is a folder of trained adapters that are taken instead, where $OUT/peft has none. NAME is experienced_agent, agent_model, world_model, merge, explicit_state, nat, knowagent, eto,
 # agent_model_expert_only, world_model_expert_only (both from knowledge without the rejected side) or
 # unified_world_model (needs ../alfworld and ../sciworld beside $OUT); "base" needs nothing, "state_base" is the base of
 # triplets in the world model's embeddings. NAME_seed2 is another training run of experienced_agent, agent_model or
@@ -61,8 +61,8 @@ state_base_explored() { # ours: what the experienced agent did where it won, als
     local explored=$OUT/experienced_agent/${EXP_CONFIG}_explore/train
     [ -e "$OUT/explored.json" ] || python -m eval_agent.trajectories.explored --explored_dir "$explored" \
         --output_path "$OUT/explored.json"
-    [ -e "$OUT/explored_state.json" ] || python world_knowledge_build.py --dataset_path "$OUT/explored.json" --task "$TASK" \
-        --gen state_knowledge --model_name "$KNOWLEDGE_MODEL" --output_path "$OUT/explored_state.json"
+    [ -e "$OUT/explored_state.json" ] || python world_knowledge_build.py --dataset_path "$OUT/explored.json" \
+        --task "$TASK" --gen state_knowledge --model_name "$KNOWLEDGE_MODEL" --output_path "$OUT/explored_state.json"
     python state_base_build.py --state_file_path "$OUT/pairs_state.json" --explored_path "$OUT/explored_state.json" \
         --state_action_pair_path "$OUT/state_action_pair_explored.json" --vector_cache_path "$OUT/state_base_explored" \
         --exp_config "$EXP_CONFIG" --encoder_model "$OUT/peft/world_model"
@@ -71,10 +71,32 @@ state_base_explored() { # ours: what the experienced agent did where it won, als
 known() { # before anything is trained
     if [[ $1 =~ ^(experienced_agent|agent_model|world_model)_seed([2-9]|[1-9][0-9]+)$ ]]; then return; fi
     case $1 in
-        base | state_base | state_base_explored | experienced_agent | agent_model | world_model | explicit_state | merge | nat | knowagent | eto | \
-            agent_model_expert_only | world_model_expert_only | unified_world_model) ;;
+        base | state_base | state_base_explored | experienced_agent | agent_model | world_model | explicit_state | merge | \
+            nat | knowagent | eto | agent_model_expert_only | world_model_expert_only | unified_world_model) ;;
         *) echo "error: train.sh: unknown adapter \"$1\"" >&2; exit 2 ;;
     esac
+}
+
+is_trained() { # NAME: whether its adapter is there, or is shipped; one of a run of our own is checked by the training itself
+    local folder=$OUT/peft/$1
+    if [ ! -e "$folder" ] && [ -n "$SHIPPED" ] && [ -e "$SHIPPED/$1/train_results.json" ]; then
+        rm -rf "$folder.new" && mkdir -p "$OUT/peft" && cp -r "$SHIPPED/$1" "$folder.new"
+        touch "$folder.new/shipped" && mv "$folder.new" "$folder"
+        echo "$1: shipped, taken from $SHIPPED"
+    fi
+    [ -e "$folder/train_results.json" ] && { [ -e "$folder/shipped" ] || [ ! -e "$OUT/sft" ]; }
+}
+
+state_base() { # from the expert's trajectories alone where nothing had to be trained
+    local states=$OUT/pairs_state.json
+    adapter world_model
+    if [ ! -e "$states" ]; then
+        states=$OUT/expert_state.json
+        made expert.json 01_expert_trajectories
+        [ -e "$states" ] || python world_knowledge_build.py --dataset_path "$OUT/expert.json" --task "$TASK" \
+            --gen state_knowledge --model_name "$KNOWLEDGE_MODEL" --output_path "$states"
+    fi
+    STATES=$states bash scripts/09_state_base.sh
 }
 
 adapter() {
@@ -82,7 +104,7 @@ adapter() {
     case $1 in
         base) return ;;
         state_base | state_base_explored) [ ! -e "$OUT/$1/meta.json" ] || return 0 ;;
-        *) [ ! -e "$OUT/peft/$1/train_results.json" ] || [ -e "$OUT/sft" ] || return 0 ;;
+        *) ! is_trained "$1" || return 0 ;;
     esac
     case $mode in
         experienced_agent)
@@ -90,9 +112,10 @@ adapter() {
             data experienced_agent expert.json
             fit "$1" experienced_agent.json "$RECIPE"
             return ;;
+        state_base) state_base; return ;;
     esac
     if [ ! -e "$OUT/pairs.json" ]; then
-        [ -e "$OUT/peft/experienced_agent/train_results.json" ] || adapter experienced_agent
+        is_trained experienced_agent || [ -e "$OUT/peft/experienced_agent/train_results.json" ] || adapter experienced_agent
         made pairs.json 03_explore 04_pairs
     fi
     case $mode in
@@ -112,10 +135,6 @@ adapter() {
             data eto pairs.json
             fit eto eto.json "$RECIPE" "$eto_recipe" --adapter_name_or_path "$OUT/peft/experienced_agent" ;;
         *_expert_only) expert_only "$1" ;;
-        state_base)
-            adapter world_model
-            made pairs_state.json "${knowledge[@]}"
-            bash scripts/09_state_base.sh ;;
         state_base_explored)
             adapter world_model
             made pairs_state.json "${knowledge[@]}"

@@ -126,7 +126,14 @@ ROWS = {
          "g.json: decisions[0].p_know has other verbs than p_agent"),
         ("{in}", {"g.json": {**PLAYED, "meta": {**PLAYED["meta"], "reward": float("nan")}}}, 'g.json: malformed JSON: NaN is no JSON number'),
     ],
-    "python -m eval_agent.report.estimate": [("nothing", {}, "nothing.json: no such config")],
+    "python -m eval_agent.report.estimate": [
+        ("nothing", {}, "nothing.json: no such config"),
+        ("tiny --task chess", {}, '--task "chess": tiny has alfworld, '),
+    ],
+    "python -m eval_agent.trajectories.explored --output_path {out}/e.json": [
+        ("", {}, "the following arguments are required: --explored_dir"),
+        ("--explored_dir {in}", {}, "no won episode"),
+    ],
     "env NUM_WORKERS=many python -m eval_agent.report.paper": [
         ("table1", {}, '$NUM_WORKERS is "many", expected a positive whole number'),
     ],

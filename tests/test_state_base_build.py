@@ -62,7 +62,7 @@ def test_explored_trajectories_add_triplets_and_need_the_expert_s(build, known_p
     explored = pair["rejected"]  # its second action was refused
     for number, turn in enumerate(explored["conversations"][::2]):
         turn["state_knowledge"] = f"State Knowledge: explored, {number} done."
-    write_json(tmp_path / "explored.json", [{"chosen": {**explored, "invalid_steps": [1]}}])
+    write_json(tmp_path / "explored.json", [{**explored, "invalid_steps": [1]}])
     more = ("--explored_path", tmp_path / "explored.json", "--encoder_model", base_model)
     assert build("--state_file_path", known_pairs, *more) == 0
     triplets = read_json(tmp_path / "triplets.json")

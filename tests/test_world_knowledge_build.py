@@ -50,6 +50,14 @@ def build(monkeypatch):
     return call
 
 
+def test_a_trajectory_alone_gets_the_states_of_its_pair(paths, tmp_path, build):
+    write_json(tmp_path / "alone.json", [pair["chosen"] for pair in make_pairs()])
+    for dataset, output in ((paths[0], "pairs_state.json"), (tmp_path / "alone.json", "alone_state.json")):
+        assert build(dataset, tmp_path / output, "state_knowledge") == 0
+    assert read_json(tmp_path / "alone_state.json") == [pair["chosen"] for pair in read_json(tmp_path / "pairs_state.json")]
+    assert build(tmp_path / "alone.json", tmp_path / "no.json", "task_knowledge") == 2
+
+
 @pytest.mark.parametrize(
     "order", [("task_knowledge", "state_knowledge"), ("state_knowledge", "task_knowledge")]
 )

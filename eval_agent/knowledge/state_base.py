@@ -125,8 +125,8 @@ class StateBase:
 
     @classmethod
     def load(cls, cache: str | Path, encoder: Encoder, rule: str = "verb") -> "StateBase":
-        """Load a cache folder; a_pre = a_t means equal first words ("verb"), wholly equal ("exact"), or equal first words
-        that both failed or both did not ("outcome").
+        """Load a cache folder; a_pre = a_t means equal first words ("verb"), wholly equal ("exact"), or equal first
+        words that both failed or both did not ("outcome").
 
         An index that is broken is built anew, which is said. Raises InputError where there is no cache, or one that was
         built with another encoder or triplets file.
@@ -175,8 +175,7 @@ class StateBase:
         group = self._groups.get(action_verb(pre_action))
         if group is None:
             return []
-        found = group.nearest(self._encoder.encode([state_text]), n, pre_action, failed)
-        return [action for action, similarity in found if min_similarity is None or similarity >= min_similarity]
+        return group.nearest(self._encoder.encode([state_text]), n, pre_action, failed, min_similarity)
 
 
 class _Broken(Exception):
@@ -203,8 +202,8 @@ class _Group:
             raise _Broken(f'the index of pre-action verb "{verb}" is of another size')
         return cls(index, triplets, rule)
 
-    def nearest(self, query: np.ndarray, n: int, pre_action: str, failed: bool) -> list[tuple[str, float]]:
-        """Next actions of the n nearest to ``query`` [1, d], with their similarity, that the rule allows."""
+    def nearest(self, query: np.ndarray, n: int, pre_action: str, failed: bool, floor: float | None) -> list[str]:
+        """Next actions of the n nearest to ``query`` [1, d] that the rule allows, without those below ``floor``."""
         parameters, size = None, len(self.actions)
         if self._key:
             rows = self._rows.get(self._key(pre_action, failed), [])
@@ -212,8 +211,10 @@ class _Group:
             parameters, size = faiss.SearchParametersIVF(sel=selector), len(rows)
         if not size:
             return []
-        similarities, found = self._index.search(query, min(n, size), params=parameters)
-        return [(self.actions[row], similarity) for row, similarity in zip(found[0].tolist(), similarities[0].tolist())]
+        (similarities,), (found,) = self._index.search(query, min(n, size), params=parameters)
+        if floor is not None:
+            found = found[similarities >= floor]
+        return [self.actions[row] for row in found.tolist()]
 
 
 def _without_argument(action: str) -> str:

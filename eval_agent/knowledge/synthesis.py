@@ -154,6 +154,8 @@ def _answer(request: Request, gen: str, synthesizer: Synthesizer, made_by: dict,
 
 
 def _requests(pair: dict, gen: str, where: str, expert_only: bool) -> list[Request]:
+    if gen == "state_knowledge" and "conversations" in pair:  # a trajectory alone
+        return list(_state_requests(pair, checked_steps(pair, where), where))
     chosen = pair_member(pair, "chosen", where)
     steps = checked_steps(chosen, f"{where}: chosen")
     if gen == "state_knowledge":

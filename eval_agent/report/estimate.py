@@ -1,11 +1,12 @@
 """Time and disk that a model's reproduction of the paper will take, stage by stage, and what is there already.
 
-    python -m eval_agent.report.estimate mistral-7b
+    python -m eval_agent.report.estimate mistral-7b [--task alfworld] [--retrain]
 
 Reckons with the counts of configs/estimate.json, the epochs of the recipe and the rates of the model config
 ("paper.rates"), which says where they come from. Starts nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_json
 from eval_agent.report.experiment import Experiment, names
 from eval_agent.report.paper_model import PaperModel
-from eval_agent.report.runs import UNIFIED, Plan, Run
+from eval_agent.report.runs import SEED, UNIFIED, Plan, Run
 
 COUNTS = Path("configs/estimate.json")
 
@@ -30,22 +31,27 @@ class Stage:
     finished: bool
 
 
-def stages(model: PaperModel) -> list[Stage]:
-    """What the whole paper takes, in the order in which scripts/reproduce_paper.sh does it."""
+def stages(model: PaperModel, task: str | None = None) -> list[Stage]:
+    """What the whole paper takes, or one task of it, in the order in which scripts/paper.sh does it.
+
+    Raises InputError where the model has no such task.
+    """
     counts, rates = read_json(COUNTS), model.settings.rates
     base = str(model.recipe_value(model.tasks[0], "model_name_or_path"))
     found = [Stage("backbone (download)", 0.0, rates.base_gigabytes, Path(base).is_dir())]
     plans = [Plan(Experiment.load(name), model) for name in names()]
-    runs = {run: plan for plan in plans for run in plan.runs_of(None)}  # those that several tables share once
-    for task in model.tasks:
-        found += _preparation(model, task, counts, rates)
-        found += _training(model, task, counts, model.recipe_value(task, "num_train_epochs"))
-        found.append(_evaluation(task, {run: plan for run, plan in runs.items() if run.task == task}, counts, rates))
+    runs = {run: plan for plan in plans for run in plan.runs_of(task)}  # those that several tables share once
+    for name in [task] if task else model.tasks:
+        own = {run: plan for run, plan in runs.items() if run.task == name}
+        training = _training(model, name, counts, own)
+        found += _preparation(model, name, counts, rates, all(stage.finished for stage in training))
+        found += training
+        found.append(_evaluation(name, own, counts, rates))
     return found
 
 
-def _preparation(model: PaperModel, task: str, counts: dict, rates: Rates) -> list[Stage]:
-    """Expert trajectories, exploration and knowledge."""
+def _preparation(model: PaperModel, task: str, counts: dict, rates: Rates, trained: bool) -> list[Stage]:
+    """Expert trajectories, exploration and knowledge; where all is ``trained``, only the state base's part of it."""
     of_task, out = counts[task], model.out(task)
     games = _train_games(of_task)
     replay = games * of_task["expert_steps"] * counts["replay_seconds_per_step"]
@@ -54,21 +60,24 @@ def _preparation(model: PaperModel, task: str, counts: dict, rates: Rates) -> li
     disk = games * of_task["kilobytes_per_episode"] / 1e6
     return [
         Stage(f"{task}: expert trajectories of {games} games", replay, disk / 10, (out / "expert.json").exists()),
-        Stage(f"{task}: exploration", explore, disk, (out / "pairs.json").exists()),
-        Stage(f"{task}: task and state knowledge", answers, disk / 5, (out / "pairs_state.json").exists()),
+        Stage(f"{task}: exploration", explore, disk, trained or (out / "pairs.json").exists()),
+        Stage(f"{task}: task and state knowledge", answers, disk / 5,
+              any((out / name).exists() for name in ("pairs_state.json", "state_base/meta.json"))),
     ]
 
 
-def _training(model: PaperModel, task: str, counts: dict, epochs: float) -> list[Stage]:
-    """Every adapter; of the unified world model the part that is this task's data."""
-    of_task, rates, out, found = counts[task], model.settings.rates, model.out(task), []
-    games = _train_games(of_task)
-    for name, conversations in counts["conversations_per_game"].items():
+def _training(model: PaperModel, task: str, counts: dict, runs: Iterable[Run]) -> list[Stage]:
+    """Every adapter, those of other training runs too; of the unified world model the part that is this task's data."""
+    of_task, rates, per_game = counts[task], model.settings.rates, counts["conversations_per_game"]
+    games, epochs = _train_games(of_task), model.recipe_value(task, "num_train_epochs")
+    seeded = sorted({name for run in runs for name in run.served if run.training > 1})
+    found = []
+    for name in [*per_game, *seeded]:
         if name == UNIFIED and not model.shares_base:
             continue
-        tokens = games * conversations * of_task["tokens_per_conversation"] * epochs
-        finished = (out / "peft" / name / "train_results.json").exists()
+        tokens = games * per_game[name.partition(SEED)[0]] * of_task["tokens_per_conversation"] * epochs
         seconds = tokens / rates.train_tokens_per_second
+        finished = model.has_adapter(task, name)
         found.append(Stage(f"{task}: training of {name}", seconds, rates.adapter_gigabytes, finished))
     return found
 
@@ -104,9 +113,12 @@ def to_text(found: list[Stage], rates: Rates) -> str:
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("model", metavar="MODEL", help="a name in configs/model")
-    model = PaperModel.load(parser.parse_args().model)
-    print(to_text(stages(model), model.settings.rates))
+    parser.add_argument("model", metavar="MODEL", nargs="?", default="tiny", help="a name in configs/model")
+    parser.add_argument("--task", help="of this one only")
+    parser.add_argument("--retrain", action="store_true", help="as if nothing were shipped")
+    args = parser.parse_args()
+    model = PaperModel.load(args.model, args.retrain)
+    print(to_text(stages(model, args.task), model.settings.rates))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ outputs/paper/MODEL/. scripts/paper.sh plays what is missing before. Exit code 2
 
 --plan prints, for a script, TAB between fields: for each task "task", its name and KEY=VALUE for each setting of
 scripts/settings.sh; after it for each run that is not whole its task, its name, the names to be served with commas
-between, the state base of its own (its encoder, "explored", "-" for none), and each argument of eval_agent.eto_multi_main_probs.
+between, the state base of its own (its encoder, "explored", "-" for none), and each argument of
+eval_agent.eto_multi_main_probs.
 """
 
 import argparse
@@ -34,6 +35,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--dry_run", action="store_true", help="only print the runs and which of them exist")
     parser.add_argument("--plan", action="store_true", help="only print what is missing, for a script")
     parser.add_argument("--task", help="of this one only, what is missing")
+    parser.add_argument("--retrain", action="store_true", help="nothing shipped: results in folders of their own")
     parser.add_argument("--episodes", type=Path, help="a CSV of eval_agent.report.export in place of results folders")
     return parser.parse_args(argv)
 
@@ -55,12 +57,12 @@ def main(argv: list[str] | None = None) -> int:
 def make_plan(args: argparse.Namespace) -> Plan:
     read = csv_reader(args.episodes) if args.episodes else read_run
     workers = positive_variable("NUM_WORKERS", 4)
-    return Plan(Experiment.load(args.experiment), PaperModel.load(args.model), read, workers)
+    return Plan(Experiment.load(args.experiment), PaperModel.load(args.model, args.retrain), read, workers)
 
 
 def describe(plan: Plan, task: str | None = None) -> str:
     """The runs, how many episodes each has and how many of them exist; then what cannot be played and why."""
-    lines = [f"{plan.experiment.title}: {plan.model.name}, results in {plan.model.settings.out}"]
+    lines = [f"{plan.experiment.title}: {plan.model.name}, results in {plan.model.results}"]
     runs = plan.runs_of(task)
     games, missing = [len(plan.games_of(run)) for run in runs], [plan.missing(run) for run in runs]
     for run, total, left in zip(runs, games, missing):
@@ -90,7 +92,7 @@ def write_results(plan: Plan) -> None:
     """Write what is measured by now, and say where."""
     experiment, model = plan.experiment, plan.model
     table = report(experiment, model.settings.backbone, model.published_backbone, plan.outline(), plan.played())
-    folder = OUTPUT / model.name
+    folder = OUTPUT / (model.name + "_retrained" * model.retrained)
     markdown = write_tables(table, folder, experiment.name)
     if experiment.plot:
         plot(table, folder / f"{experiment.name}.png")

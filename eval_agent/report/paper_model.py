@@ -13,19 +13,23 @@ TASKS, MODELS = "configs/task", "configs/model"
 
 @dataclass(frozen=True)
 class PaperModel:
-    """Backbone, tasks, splits and repetitions of a model config, and where its results lie."""
+    """Backbone, tasks, splits and repetitions of a model config, and where its results lie.
+
+    ``retrained``: all of it anew, without shipped adapters, in folders of its own.
+    """
 
     name: str
     config: ModelConfig
+    retrained: bool = False
 
     @classmethod
-    def load(cls, name: str) -> "PaperModel":
+    def load(cls, name: str, retrained: bool = False) -> "PaperModel":
         """Raises InputError where the model config has no "paper" or no recipe."""
         config = load_model_config(name, MODELS)
         for field in ("paper", "recipe"):
             if getattr(config, field) is None:
                 raise InputError(f'{MODELS}/{name}.json: field "{field}" is missing, which the tables need')
-        return cls(name, config)
+        return cls(name, config, retrained)
 
     @property
     def settings(self) -> PaperSection:
@@ -51,8 +55,21 @@ class PaperModel:
         strong = self.settings.strong
         return strong and (strong.backbone or strong.agent_model_name)
 
+    @property
+    def results(self) -> str:
+        """Folder of all that is made."""
+        return self.settings.out + "_retrained" * self.retrained
+
     def out(self, task: str) -> Path:
-        return Path(self.settings.out) / task
+        return Path(self.results) / task
+
+    def shipped(self, task: str) -> str:
+        """Folder of adapters that need not be trained; "" where there is none."""
+        return "" if self.retrained else self.settings.tasks[task].shipped or ""
+
+    def has_adapter(self, task: str, name: str) -> bool:
+        folders = [self.out(task) / "peft", *([Path(self.shipped(task))] if self.shipped(task) else [])]
+        return any((folder / name / "train_results.json").exists() for folder in folders)
 
     def exp_config(self, task: str) -> str:
         return self.settings.tasks[task].exp_config
@@ -84,4 +101,5 @@ class PaperModel:
             "EXP_CONFIG": self.exp_config(task),
             "RECIPE": self.recipe(task),
             "AGENT_CONFIG": self.served_by,
+            "SHIPPED": self.shipped(task),
         }

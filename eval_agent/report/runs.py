@@ -18,6 +18,7 @@ from eval_agent.report.paper_model import PaperModel
 from eval_agent.tasks import load_tasks
 
 PLAIN_BASE = "base"  # served without an adapter
+SEED = "_seed"  # between an adapter's name and its training run, from the second on
 EXPLORED = "explored"  # the state base with triplets of won explored trajectories
 UNIFIED = "unified_world_model"  # one adapter for every task
 
@@ -199,7 +200,7 @@ def state_base(out: Path, own_base: str | None) -> Path:
 
 def trained(adapter: str | None, training: int) -> str | None:
     """The served name of an adapter's t-th training run; the plain base is never trained."""
-    return adapter if training == 1 or adapter in (None, PLAIN_BASE) else f"{adapter}_seed{training}"
+    return adapter if training == 1 or adapter in (None, PLAIN_BASE) else f"{adapter}{SEED}{training}"
 
 
 def _variant(row: Row, planner: PlannerSection) -> tuple[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The explored trajectories that won, as records that state knowledge can be written for.
+"""The explored trajectories that won, for state knowledge and triplets.
 
     python -m eval_agent.trajectories.explored --explored_dir outputs/experienced_agent/alfworld_explore/train \
         --output_path data/explored.json
@@ -18,13 +18,11 @@ from eval_agent.trajectories.episodes import read_episodes
 
 
 def won_trajectories(folder: str) -> list[dict]:
-    """Won episodes as {"chosen": trajectory}, by task id; one with an empty answer is left out, as its steps cannot be
-    told by their turns. Raises InputError where there is none."""
+    """Won episodes as trajectories, by task id; one with an empty answer is left out, as its steps cannot be told by
+    their turns. Raises InputError where there is none."""
     won = [
-        {"chosen": {
-            "id": episode["meta"]["task_id"], "reward": episode["meta"]["reward"],
-            "conversations": episode["conversations"], "invalid_steps": episode["invalid_steps"],
-        }}
+        {"id": episode["meta"]["task_id"], "reward": episode["meta"]["reward"],
+         "conversations": episode["conversations"], "invalid_steps": episode["invalid_steps"]}
         for episode in read_episodes(Path(folder))
         if episode["meta"]["success"] and all(turn["value"].strip() for turn in episode["conversations"])
     ]  # fmt: skip
@@ -42,7 +40,7 @@ def main() -> None:
     check_output(args.output_path)
     won = won_trajectories(args.explored_dir)
     write_json(args.output_path, won)
-    refused = sum(len(record["chosen"]["invalid_steps"]) for record in won)
+    refused = sum(len(trajectory["invalid_steps"]) for trajectory in won)
     print(f"wrote {len(won)} won trajectories with {refused} refused actions to {args.output_path}")
 
 

@@ -116,6 +116,22 @@ def test_the_base_with_explored_triplets_is_made_like_an_adapter_and_not_served(
     assert not any(call.startswith("build") for call in calls(toy_paper))
 
 
+def test_all_is_an_estimate_and_then_every_table_and_figure(toy_paper):
+    (toy_paper / "bin" / "python").write_text('#!/bin/bash\necho "$*" >> calls.txt\n')
+    paper("all", "toy", "--task", "sciworld", "--dry_run", "--retrain")
+    estimate, *tables = calls(toy_paper)
+    assert estimate == "-m eval_agent.report.estimate toy --task sciworld --retrain"
+    assert {line.split()[2] for line in tables} == {path.stem for path in (toy_paper / "configs" / "paper").glob("*.json")}
+    assert all(line.endswith("toy --task sciworld --dry_run --retrain") for line in tables)
+
+
+def test_what_fails_of_all_is_named_and_the_rest_goes_on(toy_paper):
+    (toy_paper / "bin" / "python").write_text('#!/bin/bash\necho "$*" >> calls.txt\n[[ $* != *fig4* ]]\n')
+    assert "not complete: fig4 (the same command goes on)" in paper("all", "toy", "--no_run", code=1).stderr
+    assert "-m eval_agent.report.paper variants toy" in calls(toy_paper)
+    assert not any("estimate" in call for call in calls(toy_paper))
+
+
 def test_a_unified_world_model_needs_tasks_with_one_base(toy_paper):
     paper("fig5", "toy")
     assert not any(call.startswith("train.sh unified") for call in calls(toy_paper))

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from eval_agent.files import read_json
+from eval_agent.files import read_json, write_json
 from eval_agent.trajectories.sft import MODES
 from tests.conftest import ROOT
 from train.arguments import parse_arguments
@@ -103,6 +103,30 @@ def test_a_shipped_adapter_needs_no_data(tmp_path):
     environment = {**os.environ, "OUT": str(tmp_path)}
     subprocess.run(["bash", str(ROOT / "scripts" / "train.sh"), "nat", "base"], env=environment, check=True)
     assert {path.name for path in tmp_path.iterdir()} == {"peft", "logs"}
+
+
+def test_shipped_adapters_are_taken_and_left_alone_also_where_others_are_trained_beside(tmp_path):
+    write_json(tmp_path / "shipped" / "nat" / "train_results.json", {})
+    (tmp_path / "out" / "sft").mkdir(parents=True)  # data of a training of our own
+    environment = {**os.environ, "OUT": str(tmp_path / "out"), "SHIPPED": str(tmp_path / "shipped")}
+    for _ in range(2):
+        subprocess.run(["bash", str(ROOT / "scripts" / "train.sh"), "nat"], env=environment, check=True)
+    assert {path.name for path in (tmp_path / "out" / "peft" / "nat").iterdir()} == {"train_results.json", "shipped"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"peft", "logs", "sft"}
+
+
+def test_without_training_the_state_base_is_made_of_the_expert_s_trajectories_alone(tmp_path):
+    write_json(tmp_path / "peft" / "world_model" / "train_results.json", {})
+    write_json(tmp_path / "expert.json", [])
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").write_text(f'#!/bin/bash\necho "$*" >> "{tmp_path}/calls"\n')
+    (tmp_path / "bin" / "python").chmod(0o755)
+    shutil.copytree(ROOT / "scripts", tmp_path / "root" / "scripts")
+    environment = {**os.environ, "OUT": str(tmp_path), "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "scripts/train.sh", "state_base"], cwd=tmp_path / "root", env=environment, check=True)
+    knowledge, base = (tmp_path / "calls").read_text().splitlines()
+    assert f"--dataset_path {tmp_path}/expert.json --task alfworld --gen state_knowledge" in knowledge
+    assert f"state_base_build.py --state_file_path {tmp_path}/expert_state.json" in base
 
 
 def test_an_unknown_adapter_is_named(out):

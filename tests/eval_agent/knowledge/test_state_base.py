@@ -112,7 +112,7 @@ def test_explored_triplets_know_what_was_refused_and_do_not_advise_it():
     )
     for number, turn in enumerate(explored["conversations"][::2]):
         turn["state_knowledge"] = f"state {number}"
-    found = explored_triplets([{"chosen": {**explored, "invalid_steps": [1]}}], "explored.json")
+    found = explored_triplets([{**explored, "invalid_steps": [1]}], "explored.json")
     assert found == [
         {"pre_action": "look", "state": "state 0", "action": "go to fridge 1", "explored": True},
         {"pre_action": "take apple 3 from fridge 1", "state": "state 2", "action": "open fridge 1", "explored": True,

@@ -6,7 +6,7 @@ from eval_agent.report.estimate import stages, to_text
 from eval_agent.report.experiment import Experiment, names
 from eval_agent.report.paper_model import PaperModel
 from eval_agent.report.runs import Plan
-from tests.eval_agent.toy_paper import ROOT, change_model, write_json
+from tests.eval_agent.toy_paper import ROOT, change_model, of_sciworld, write_json
 
 
 @pytest.fixture
@@ -42,6 +42,24 @@ def test_what_exists_counts_nothing_in_the_sum(model, toy_paper):
     assert found["sciworld: training of merge"].finished
     after = to_text(list(found.values()), model().settings.rates).splitlines()[-2]
     assert float(before.split()[0]) - float(after.split()[0]) == pytest.approx(10 * 2 * 2000 * 3 / 100 / 3600, abs=0.011)
+
+
+def test_a_shipped_adapter_is_there_unless_all_is_to_be_trained_anew(model, toy_paper):
+    tasks = {"sciworld": {"exp_config": "sciworld_toy", "recipe": str(toy_paper / "other.json"), "shipped": "shipped"}}
+    change_model(toy_paper, tasks=tasks)
+    write_json(toy_paper / "shipped" / "nat" / "train_results.json", {})
+    assert by_name(model)["sciworld: training of nat"].finished
+    anew = {stage.name: stage for stage in stages(PaperModel.load("toy", retrained=True))}
+    assert not anew["sciworld: training of nat"].finished
+    assert not by_name(model)["sciworld: exploration"].finished  # other adapters still need it
+
+
+def test_other_training_runs_are_priced_like_the_first(model, toy_paper):
+    of_sciworld(toy_paper / "configs/paper/training_runs.json")
+    found = by_name(model)
+    assert found["sciworld: training of world_model_seed3"].seconds == found["sciworld: training of world_model"].seconds
+    assert [stage.name for stage in stages(model(), "alfworld")] == [
+        stage.name for stage in stages(model()) if not stage.name.startswith("sciworld")]
 
 
 def test_runs_that_several_tables_share_count_once(model):

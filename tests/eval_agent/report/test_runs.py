@@ -156,6 +156,14 @@ def test_a_plan_for_a_script_has_a_task_s_settings_and_then_its_runs(toy_paper):
     assert wkm[2:6] == ["agent_model,world_model", "-", "--method", "wkm"] and "--state_base" in wkm
 
 
+def test_what_is_trained_anew_lies_in_folders_of_its_own_and_takes_nothing_that_is_shipped(toy_paper):
+    change_model(toy_paper, tasks={"sciworld": {"exp_config": "sciworld_toy", "shipped": "shipped"}})
+    first, anew = (Plan(Experiment.load("table2"), PaperModel.load("toy", retrained)) for retrained in (False, True))
+    assert "SHIPPED=shipped" in to_lines(first)[0].split("\t") and "SHIPPED=" in to_lines(anew)[0].split("\t")
+    folders = [str(plan.runs_of(None)[0].folder) for plan in (first, anew)]
+    assert folders == [f"{out}/sciworld/experienced_agent/sciworld_toy_sft/dev" for out in ("out", "out_retrained")]
+
+
 @pytest.mark.parametrize("name", ["tiny", "tiny_held_out", "mistral-7b", "gemma-7b", "llama3-8b"])
 def test_the_model_configs_name_recipes_and_task_configs_that_exist(name, monkeypatch):
     monkeypatch.chdir(ROOT)

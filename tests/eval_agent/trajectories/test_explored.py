@@ -14,6 +14,6 @@ def test_won_episodes_with_an_answer_at_every_step_are_kept(tmp_path):
     for one in (won, empty, {**episode("c"), "invalid_steps": []}):
         write_json(tmp_path / f"{one['meta']['task_id']}.json", one)
     (kept,) = won_trajectories(str(tmp_path))
-    assert kept == {"chosen": {"id": "a", "reward": 1.0, "conversations": won["conversations"], "invalid_steps": [0]}}
+    assert kept == {"id": "a", "reward": 1.0, "conversations": won["conversations"], "invalid_steps": [0]}
     with pytest.raises(InputError, match="no won episode"):
         won_trajectories(str(tmp_path / "nothing"))
