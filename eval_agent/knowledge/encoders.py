@@ -156,9 +156,11 @@ class SentenceEncoder:
         self.identity = f"sentence-transformers:{name}"
 
     def encode(self, texts: list[str]) -> np.ndarray:
-        """float32 [len(texts), d], normalised."""
-        vectors = self._model.encode(texts, show_progress_bar=len(texts) > 1000, convert_to_numpy=True)
-        return _normalised(vectors)
+        """float32 [len(texts), d], normalised; equal texts are encoded once."""
+        unique = list(dict.fromkeys(texts))
+        vectors = self._model.encode(unique, show_progress_bar=len(unique) > 1000, convert_to_numpy=True)
+        rows = {text: row for row, text in enumerate(unique)}
+        return _normalised(vectors[[rows[text] for text in texts]])
 
 
 def _worker_address(controller_address: str, model: str) -> str:

@@ -60,6 +60,7 @@ def test_the_task_s_own_gamma_is_the_wkm_s_run(toy_paper):
 def test_another_encoder_has_a_state_base_of_its_own(toy_paper):
     runs = {run.exp_name: run for run in plan_of("ablations").runs_of(None)}
     assert "out/sciworld/state_base_wkm-hidden" in runs["wkm_hidden"].arguments
+    assert "out/sciworld/state_base_all-MiniLM-L6-v2" in runs["wkm_minilm"].arguments  # a folder's name, not its path
     assert "--n_neighbours 10" in " ".join(runs["wkm_n10"].arguments)
 
 
