@@ -4,7 +4,7 @@
 source "$(dirname "$0")/settings.sh"
 evaluate() {
     python -m eval_agent.eto_multi_main_probs --agent_config "$AGENT_CONFIG" --exp_config "$EXP_CONFIG" \
-        --exp_name eval --output_dir "$OUT" --num_workers "$NUM_WORKERS" "$@"
+        --exp_name eval --output_dir "$OUT" --num_workers "$NUM_WORKERS" ${EVAL_LIMIT:+--limit "$EVAL_LIMIT"} "$@"
 }
 [ "$TASK" = webshop ] && default_splits=test || default_splits="dev test"
 for split in ${SPLITS:-$default_splits}; do

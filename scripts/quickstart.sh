@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # The whole chain at small scale with the tiny base model: install, 12 steps, a table.
-#     bash scripts/quickstart.sh [--task alfworld | sciworld | webshop]
+#     bash scripts/quickstart.sh [--model smollm2-135m] [--task alfworld | sciworld | webshop]
+# --model smollm2-135m takes a pretrained model instead (scripts/get_backbone.sh), in ALFWorld on official games; it takes
+# hours on two cores. TRAIN_LIMIT (60) and EVAL_LIMIT (16 of each split) set how many games.
 # Run again, it reuses what is done; OUT=... puts it elsewhere. How long each step took is kept in $OUT/times.tsv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case "$*" in
-    "") ;;
-    "--task alfworld" | "--task sciworld" | "--task webshop") export TASK=$2 ;;
-    *) echo "usage: quickstart.sh [--task alfworld | sciworld | webshop]" >&2; exit 2 ;;
-esac
+while [ $# -gt 0 ]; do
+    case "$1 ${2:-}" in
+        "--model smollm2-135m") export MODEL=$2 ;;
+        "--task alfworld" | "--task sciworld" | "--task webshop") export TASK=$2 ;;
+        *) echo "usage: quickstart.sh [--model smollm2-135m] [--task alfworld | sciworld | webshop]" >&2; exit 2 ;;
+    esac
+    shift 2
+done
 source scripts/settings.sh
 
 run() { # STEP: what it does, how long it took here the last time, what to look at when it is done
@@ -32,6 +37,7 @@ failed() { # STEP CODE
 
 touch "$OUT/times.tsv"
 run install
+[ -z "${MODEL:-}" ] || bash scripts/get_backbone.sh "$MODEL"
 installed=$SECONDS
 trap 'bash scripts/10_serve.sh stop' EXIT
 for step in 01_expert_trajectories 02_train_experienced_agent 03_explore 04_pairs 05_task_knowledge \

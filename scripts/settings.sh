@@ -11,7 +11,14 @@ case "$TASK" in
     webshop) demo_recipe=configs/train/tiny_lora_sft_webshop.json demo_out=outputs/quickstart-webshop ;;
     *) demo_recipe=configs/train/tiny_lora_sft.json demo_out=outputs/quickstart ;;
 esac
-EXP_CONFIG=${EXP_CONFIG:-${TASK}_demo}                       # configs/task/*.json: games, planner, state base
+demo_config=${TASK}_demo
+if [ -n "${MODEL:-}" ]; then                                 # quickstart.sh --model: a pretrained one, at small scale
+    demo_recipe=configs/train/$MODEL.json demo_out=outputs/quickstart-$MODEL/$TASK
+    if [ "$TASK" = alfworld ]; then                          # official games
+        demo_config=alfworld_smollm2_small TRAIN_LIMIT=${TRAIN_LIMIT:-60} EVAL_LIMIT=${EVAL_LIMIT:-16}
+    fi
+fi
+EXP_CONFIG=${EXP_CONFIG:-$demo_config}                       # configs/task/*.json: games, planner, state base
 [ "${AGENT_CONFIG:-}" != openai ] || ENGINE=${ENGINE:-vllm}
 ENGINE=${ENGINE:-fastchat}                                   # who serves: FastChat's controller with our worker, or vllm
 [ "$ENGINE" != vllm ] || AGENT_CONFIG=${AGENT_CONFIG:-openai}
@@ -22,6 +29,7 @@ ACCELERATE=${ACCELERATE:-configs/accelerate/single_config.yaml}
 KNOWLEDGE_MODEL=${KNOWLEDGE_MODEL:-rules}                    # or a model of an OpenAI-compatible endpoint
 TRAJECTORIES=${TRAJECTORIES:-}                               # published expert trajectories, if any
 TRAIN_LIMIT=${TRAIN_LIMIT:-}                                 # so many train games only
+EVAL_LIMIT=${EVAL_LIMIT:-}                                   # so many games of each split in the evaluation
 DEVICE=${DEVICE:-$(command -v nvidia-smi > /dev/null && echo cuda || echo cpu)}
 NUM_WORKERS=${NUM_WORKERS:-4}                                # episodes side by side
 SERVE_WORKERS=${SERVE_WORKERS:-1}                            # worker processes, each with all models
