@@ -29,6 +29,7 @@ from eval_agent.agents.chat_templates import AUTO
 from eval_agent.agents.own_template import own_template, template_of_base
 from eval_agent.errors import InputError
 from eval_agent.serve.caches import Answers, repeatable
+from eval_agent.serve.conversation import conversation_of
 from eval_agent.serve.embedding import embed
 from eval_agent.serve.engine import Engine, RequestError
 from eval_agent.serve.generation import generate_stream
@@ -68,6 +69,8 @@ class AdapterWorker(ModelWorker):
         for model in models:
             chat_format = _chat_format_of(model, self.conv.name, args.conv_template)
             self.chat_formats.update(dict.fromkeys(model.names, chat_format))
+        if next(iter(self.chat_formats.values())).template == AUTO:
+            self.conv = conversation_of(template_of_base(models[0].base))  # for FastChat's OpenAI server
         base, self.tokenizer = _load_base(args, models[0].base)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
