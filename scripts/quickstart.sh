@@ -37,7 +37,7 @@ failed() { # STEP CODE
 
 touch "$OUT/times.tsv"
 run install
-[ -z "${MODEL:-}" ] || bash scripts/get_backbone.sh "$MODEL"
+[ -z "${MODEL:-}" ] || [ -d "data/downloads/$MODEL" ] || bash scripts/get_backbone.sh "$MODEL"
 installed=$SECONDS
 trap 'bash scripts/10_serve.sh stop' EXIT
 for step in 01_expert_trajectories 02_train_experienced_agent 03_explore 04_pairs 05_task_knowledge \
