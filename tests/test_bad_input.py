@@ -252,7 +252,17 @@ ROWS = {
         ("--expert_path {in}/e.json --explored_dir {in}/x", {}, "e.json: no such file"),
         ("--expert_path {in}/e.json --explored_dir {in}/x", {"e.json": GOOD}, "x"),
     ],
-    "bash scripts/quickstart.sh": [("--task chess", {}, "usage: quickstart.sh")],
+    "bash scripts/quickstart.sh": [
+        ("--task chess", {}, "usage: quickstart.sh"),
+        ("--model gpt-4", {}, "usage: quickstart.sh"),
+        ("--model smollm2-135m --task", {}, "usage: quickstart.sh"),
+    ],
+    "bash scripts/get_backbone.sh": [("gpt-4", {}, "NAME is one of: smollm2-135m")],
+    "python -m train.get_backbone --wheel_dir {in} --output_dir {out}/model": [("", {}, "the gguf package is not here")],
+    "python -m train.held_out --recipe configs/train/tiny_lora_sft.json --dataset_dir {in} --dataset d.json": [
+        ("{in}/nothing", {}, "nothing: no adapter_config.json there, expected an adapter's folder or base"),
+        ("base", {}, 'data set "d.json": no file'),
+    ],
     "bash scripts/serve.sh": [("begin", {}, "usage: serve.sh")],
     "bash scripts/train.sh": [
         ("teacher", {}, 'train.sh: unknown adapter "teacher"'),
