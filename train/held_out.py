@@ -1,6 +1,6 @@
 """The mean loss of adapters on conversations that they were not trained on: what to choose a learning rate by.
 
-    python -m train.held_out --recipe configs/train/smollm2-135m.json --dataset_dir outputs/rates --dataset held.json \
+    python -m train.held_out --recipe configs/train/smollm2-135m.json --dataset_dir outputs/rates --dataset held.json \\
         base outputs/rates/0.0003 outputs/rates/0.001
 
 One line for each adapter: cross-entropy of a learnt token (replies and their end marks), of all conversations together.

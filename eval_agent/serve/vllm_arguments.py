@@ -1,7 +1,8 @@
 """What vLLM's server is started with to serve models as our worker does: a line for each argument.
 
     python -m eval_agent.serve.vllm_arguments --recipe configs/train/mistral.json --device cpu \\
-        --model-path lora/peft_agent_model --model-names agent_model --model-path lora/peft_world_model --model-names wkm
+        --model-path lora/peft_agent_model --model-names agent_model \\
+        --model-path lora/peft_world_model --model-names world_model
 
 All models are adapters over one base, or the base itself, checked as our worker checks them. The chat format has to be
 the recipe's, which is where clients of such a server take it from.

@@ -1,8 +1,8 @@
 """The explored trajectories that won, for state knowledge and triplets.
 
-    python -m eval_agent.trajectories.explored --explored_dir outputs/experienced_agent/alfworld_explore/train \
+    python -m eval_agent.trajectories.explored --explored_dir outputs/experienced_agent/alfworld_explore/train \\
         --output_path data/explored.json
-    python world_knowledge_build.py --dataset_path data/explored.json --task alfworld --gen state_knowledge \
+    python world_knowledge_build.py --dataset_path data/explored.json --task alfworld --gen state_knowledge \\
         --model_name rules --output_path data/explored_state.json
 
 Not the paper's: experts never fail, so an expert's triplets say nothing of what to do after a refused action; the agent's
