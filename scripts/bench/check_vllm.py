@@ -214,7 +214,7 @@ def answers(file: Path) -> None:
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("step", choices=("prepare", "record", "compare", "answers"), help="what is done, see above")
+    parser.add_argument("step", metavar="STEP", choices=("prepare", "record", "compare", "answers"), help="one of those above")
     parser.add_argument("path", metavar="PATH", type=Path, help="the folder OUT, or the FILE of answers")
     args = parser.parse_args()
     result = {"prepare": prepare, "record": record, "compare": compare, "answers": answers}[args.step](args.path)
