@@ -52,7 +52,8 @@ def load(base: str, name: str) -> torch.nn.Module:
 
 def parse_arguments() -> argparse.Namespace:
     parser = Parser(__doc__)
-    parser.add_argument("adapters", nargs="+", metavar="ADAPTER", help='folders of adapters over the recipe\'s base, or "base"')
+    parser.add_argument("adapters", nargs="+", metavar="ADAPTER",
+                        help='folders of adapters over the recipe\'s base, or "base"')
     parser.add_argument("--recipe", required=True, help="the recipe that they were trained by")
     parser.add_argument("--dataset_dir", required=True, help="folder of the data, as in training")
     parser.add_argument("--dataset", required=True, help="files or registered names of the conversations held out")

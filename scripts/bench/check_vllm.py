@@ -214,10 +214,11 @@ def answers(file: Path) -> None:
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("step", metavar="STEP", choices=("prepare", "record", "compare", "answers"), help="one of those above")
+    steps = {"prepare": prepare, "record": record, "compare": compare, "answers": answers}
+    parser.add_argument("step", metavar="STEP", choices=steps, help="one of those above")
     parser.add_argument("path", metavar="PATH", type=Path, help="the folder OUT, or the FILE of answers")
     args = parser.parse_args()
-    result = {"prepare": prepare, "record": record, "compare": compare, "answers": answers}[args.step](args.path)
+    result = steps[args.step](args.path)
     if result:
         print(json.dumps(result))
         counts = [result[name].split(" of ") for name in ("texts", "games", "context_ends")]
