@@ -170,7 +170,10 @@ class Completions(JsonHandler):
     asked: list[dict] = []
 
     def do_POST(self):
-        self.asked.append(self.read())
+        request = self.read()
+        if self.path != "/v1/completions":
+            return self.reply(404, {"error": {"message": "Not Found"}})
+        self.asked.append(request)
         choice = {"index": 0, "text": " go", "finish_reason": "stop", "logprobs": {"top_logprobs": [{" go": -0.5}]}}
         self.reply(200, {"id": "x", "object": "text_completion", "created": 0, "model": "m", "choices": [choice]})
 
