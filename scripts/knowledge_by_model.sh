@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Knowledge by a language model of our own serving, made as in the paper: the recipe's base behind FastChat's OpenAI
-# server is asked for the task and state knowledge of the first PAIRS (100) pairs in $OUT/pairs.json, without a second
+# server is asked for the task and state knowledge of PAIRS (100) pairs spread over $OUT/pairs.json, without a second
 # try. Answers come into $OUT/by_model, and the last lines say how many were in the form asked for.
 #     MODEL=smollm2-135m bash scripts/knowledge_by_model.sh
 source "$(dirname "$0")/settings.sh"
 by_model=$OUT/by_model port=8000
 mkdir -p "$by_model"
-python -c 'import json, sys; json.dump(json.load(open(sys.argv[1]))[: int(sys.argv[2])], open(sys.argv[3], "w"))' \
-    "$OUT/pairs.json" "${PAIRS:-100}" "$by_model/pairs.json"
+python -c 'import json, sys
+pairs, most = json.load(open(sys.argv[1])), int(sys.argv[2])
+json.dump(pairs[:: -(-len(pairs) // most)], open(sys.argv[3], "w"))' "$OUT/pairs.json" "${PAIRS:-100}" "$by_model/pairs.json"
 trap 'kill "${api:-}" 2> /dev/null || true; bash scripts/serve.sh stop' EXIT
 bash scripts/serve.sh start base
 python -m fastchat.serve.openai_api_server --host 127.0.0.1 --port $port > "$OUT/logs/openai_api_server.out" 2>&1 &
