@@ -6,12 +6,18 @@
 # scripts/settings.sh lists (ACCELERATE, KNOWLEDGE_MODEL, ...).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+[ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
 case "$*" in
     "--model "[!-]*" --dry_run" | "--model "[!-]*) model=$2 dry_run=${3:-} ;;
     *) echo "usage: reproduce_paper.sh --model MODEL [--dry_run]" >&2; exit 2 ;;
 esac
 if [ -z "$dry_run" ]; then
-    [ -d "${ALFWORLD_DATA:-$HOME/.cache/alfworld}/json_2.1.1" ] || bash scripts/download_data.sh alfworld
-    [ -n "${SCIWORLD_INDICES:-}" ] || bash scripts/download_data.sh sciworld
+    missing=()
+    [ -d "${ALFWORLD_DATA:-$HOME/.cache/alfworld}/json_2.1.1" ] || missing+=(alfworld)
+    [ -n "${SCIWORLD_INDICES:-}" ] || missing+=(sciworld)
+    [ ${#missing[@]} = 0 ] || python -m eval_agent.report.estimate "$model"
+    for name in "${missing[@]}"; do
+        bash scripts/download_data.sh "$name"
+    done
 fi
 exec bash scripts/paper.sh all "$model" $dry_run

@@ -9,9 +9,9 @@ address=http://localhost:21001
 waiting_for="controller and worker"
 
 stop() { # what is on file and still ours; a number may have become another process's since
-    local pid ours=() servers="serve\.\(controller\|model_worker\)\|vllm\.entrypoints"
+    local pid ours=() servers='serve\.(controller|model_worker)|vllm\.entrypoints'
     for pid in $(cat "$pids" 2>/dev/null); do
-        ! ps -o args= -p "$pid" | grep -q "$servers" || ours+=("$pid")
+        [[ ! $(ps -ww -o args= -p "$pid") =~ $servers ]] || ours+=("$pid")  # -ww: not cut at $COLUMNS
     done
     end "${ours[@]}"
     rm -f "$pids"

@@ -98,7 +98,7 @@ def test_vllm_is_started_in_the_worker_s_place(serve_sh, vllm_env, tmp_path):
     assert serve_sh("served", "nobody", **vllm_env).returncode == 1
     again = serve_sh("start", "agent_model", **vllm_env)
     assert again.returncode == 2 and "a server runs already: http://localhost:8000/v1 serves agent_model" in again.stderr
-    assert serve_sh("stop").returncode == 0 and free(8000)
+    assert serve_sh("stop", COLUMNS="20").returncode == 0 and free(8000)
 
 
 def test_vllm_that_does_not_start_says_the_root_cause(serve_sh, vllm_env, tmp_path):
