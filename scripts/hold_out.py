@@ -1,6 +1,6 @@
 """Holds games of ALFWorld's train split out, so that something can be chosen on games that no adapter was trained on.
 
-    python scripts/hold_out.py --games 300 --output_dir outputs/held_out_games
+    python -m scripts.hold_out --games 300 --output_dir outputs/held_out_games
 
 Writes links: dev/ has so many games, as many of each task type as there are, train/ all others. The task config
 alfworld_held_out reads them.

@@ -7,5 +7,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
-[ -d outputs/held_out_games/dev ] || PYTHONPATH=. python scripts/hold_out.py
+[ -d outputs/held_out_games/dev ] || python -m scripts.hold_out
 exec bash scripts/paper.sh "${1:-variants}" tiny_held_out "${@:2}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole paper in order: data, exploration, knowledge, training, evaluation, tables and figures.
 #     bash scripts/reproduce_paper.sh --model mistral-7b [--dry_run]
-# Fetches the data that is missing, then is "paper.sh all": first an estimate of time and disk for each stage. What exists
+# After an estimate of time and disk for each stage fetches the data that is missing, then is "paper.sh all". What exists
 # is kept, so a run that was stopped goes on. MODEL is a name in configs/model; the environment can set what
 # scripts/settings.sh lists (ACCELERATE, KNOWLEDGE_MODEL, ...).
 set -euo pipefail

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Trains adapters, each into $OUT/peft/NAME, and makes what is missing of their data by the numbered steps:
 #     bash scripts/train.sh NAME...
-# $SHIPPED is a folder of trained adapters that are taken instead, where $OUT/peft has none. NAME is experienced_agent, agent_model, world_model, merge, explicit_state, nat, knowagent, eto,
+# NAME is experienced_agent, agent_model, world_model, merge, explicit_state, nat, knowagent, eto,
 # agent_model_expert_only, world_model_expert_only (both from knowledge without the rejected side) or
 # unified_world_model (needs ../alfworld and ../sciworld beside $OUT); "base" needs nothing, "state_base" is the base of
-# triplets in the world model's embeddings. NAME_seed2 is another training run of experienced_agent, agent_model or
-# world_model: the same data, --seed 2 in place of the recipe's; "state_base_explored" the base with triplets of won
-# explored trajectories too. What is trained is left alone, also where only the
-# adapter is there (a shipped one); a run that was stopped goes on. Settings: scripts/settings.sh; a 7B backbone on four
-# GPUs:
+# triplets in the world model's embeddings, "state_base_explored" the same with triplets of won explored trajectories.
+# NAME_seed2 is another training run of experienced_agent, agent_model or world_model: the same data, --seed 2 in place
+# of the recipe's. What is trained is left alone, also where only the adapter is there (a shipped one); a run that was
+# stopped goes on. $SHIPPED is a folder of trained adapters that are taken where $OUT/peft has none. Other settings:
+# scripts/settings.sh; a 7B backbone on four GPUs:
 #     OUT=outputs/mistral-7b/alfworld EXP_CONFIG=alfworld RECIPE=configs/train/mistral.json \
 #         ACCELERATE=configs/accelerate/ddp_4gpu_config.yaml bash scripts/train.sh agent_model world_model
 source "$(dirname "$0")/settings.sh"

@@ -66,7 +66,6 @@ class _Choice(_Answer):
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
 
-
     @property
     def top(self) -> dict[str, float] | None:
         """The log-probabilities that it tells of its first token."""

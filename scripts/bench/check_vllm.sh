@@ -4,7 +4,7 @@
 # scores of all verbs each, and prompts at the context's end. The last line is a JSON object; exit code 1 where anything
 # differs. Not part of the tests: it installs vLLM into an environment of its own ($VLLM_ENV, 2.5 GB).
 #     bash scripts/bench/check_vllm.sh
-#     RECORD=tests/fixtures/vllm_answers.json bash scripts/bench/check_vllm.sh     # and what the tests replay
+#     RECORD=tests/eval_agent/agents/fixtures/vllm_answers.json bash scripts/bench/check_vllm.sh     # and what the tests replay
 export DEVICE=cpu OUT=outputs/bench/check-vllm RECIPE=configs/train/tiny_official.json
 source "$(dirname "$0")/../settings.sh"
 source scripts/vllm_env.sh
