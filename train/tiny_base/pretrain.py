@@ -23,7 +23,7 @@ import torch
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 
 from eval_agent.command_line import Parser
-from eval_agent.config import read_config
+from eval_agent.config import load_task_config, read_config
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import Lock, check_output, check_output_folder, read_records
 from eval_agent.progress import tqdm
@@ -33,7 +33,8 @@ from train.tiny_base.copying import set_copying_heads
 from train.tiny_base.corpus import Corpus, batches
 from train.tiny_base.sciworld_corpus import SciWorldCorpus
 from train.tiny_base.tokenizer import train_tokenizer
-from train.tiny_base.webshop_corpus import WebShopCorpus, open_markets
+from train.tiny_base.webshop_corpus import WebShopCorpus
+from train.tiny_base.webshop_markets import PublishedMarket, open_markets
 
 _INSTRUCTIONS = Path("eval_agent/prompt/instructions")
 _SAVE_SECONDS = 300
@@ -52,11 +53,15 @@ def load_sciworld(trajectories: Path) -> SciWorldCorpus:
     return SciWorldCorpus(read_records(trajectories), *_instructions("sciworld"))
 
 
-def load_webshop(count: int) -> WebShopCorpus:
-    """WebShop: the corpus over ``count`` demo shops of other seeds, made for this run."""
+def load_webshop(count: int, shop_config: str | None) -> WebShopCorpus:
+    """WebShop: the corpus over ``count`` demo shops of other seeds, made for this run, and the shop of a task config.
+
+    Raises InputError where that shop has no goals divided into train and test.
+    """
+    published = PublishedMarket.of_config(load_task_config(shop_config, "configs/task").task) if shop_config else None
     folder = tempfile.TemporaryDirectory()
     atexit.register(folder.cleanup)
-    return WebShopCorpus(open_markets(count, Path(folder.name)), *_instructions("webshop"))
+    return WebShopCorpus(open_markets(count, Path(folder.name)), *_instructions("webshop"), published)
 
 
 def _instructions(task: str) -> list[str]:
@@ -77,8 +82,8 @@ def load_tokenizer(corpus: Corpus, recipe: dict, output_dir: Path):
     return tokenizer
 
 
-def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
-    """A fresh model of the recipe's size, its vocabulary rounded up to a multiple of 64."""
+def build_model(recipe: dict, tokenizer, start_from: Path | None = None) -> MistralForCausalLM:
+    """A model of the recipe's size, its vocabulary rounded up to a multiple of 64: fresh, or with another's layers."""
     torch.manual_seed(recipe["seed"])
     config = MistralConfig(
         vocab_size=-(-len(tokenizer) // 64) * 64,
@@ -88,9 +93,27 @@ def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
         **recipe["model"],
     )
     model = MistralForCausalLM(config)
-    if recipe.get("copying_heads"):
+    if start_from:
+        take_over(model, tokenizer, start_from)
+    elif recipe.get("copying_heads"):
         set_copying_heads(model)
     return model
+
+
+@torch.no_grad()
+def take_over(model: MistralForCausalLM, tokenizer, start_from: Path) -> None:
+    """Give ``model`` the layers of another of the same sizes; a piece's embedding is the mean of the other's for its text."""
+    old, old_tokenizer = (kind.from_pretrained(start_from) for kind in (MistralForCausalLM, AutoTokenizer))
+    weights = old.state_dict()
+    embeddings = weights.pop("model.embed_tokens.weight")
+    weights.pop("lm_head.weight", None)  # tied
+    model.load_state_dict(weights, strict=False)
+    special = set(tokenizer.all_special_tokens)
+    for piece, number in tokenizer.get_vocab().items():
+        text = piece if piece in special else tokenizer.convert_tokens_to_string([piece])
+        like = old_tokenizer(text, add_special_tokens=False)["input_ids"]
+        if like:
+            model.get_input_embeddings().weight[number] = embeddings[like].mean(0)
 
 
 class Pretraining:
@@ -178,6 +201,9 @@ def main() -> None:
     text = parser.add_mutually_exclusive_group(required=True)
     text.add_argument("--train_games", type=Path, help="ALFWorld's json_2.1.1/train folder")
     text.add_argument("--demo_shops", type=int, help="for WebShop: so many demo shops of other seeds")
+    parser.add_argument("--shop_config", help="with --demo_shops: a task config whose shop is in the text, too, but "
+                        "for the products that its test goals ask for")
+    parser.add_argument("--start_from", type=Path, help="a model of the same sizes whose layers are taken over")
     text.add_argument("--trajectories", type=Path, help="ScienceWorld's expert trajectories of train variations")
     parser.add_argument("--recipe", default="configs/train/tiny_base.json", help="sizes, training values, stages")
     parser.add_argument("--output_dir", type=Path, required=True, help="the model")
@@ -186,14 +212,14 @@ def main() -> None:
 
     recipe = read_config(args.recipe)
     if args.demo_shops:
-        corpus = load_webshop(args.demo_shops)
+        corpus = load_webshop(args.demo_shops, args.shop_config)
     else:
         corpus = load_alfworld(args.train_games) if args.train_games else load_sciworld(args.trajectories)
     tokenizer = load_tokenizer(corpus, recipe, args.output_dir)
     check_output_folder(args.output_dir)
     check_output(args.state_file)
     lock = Lock(args.state_file, "wait until it has ended, or choose another --state_file")
-    model = build_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
+    model = build_model(recipe, tokenizer, args.start_from).to("cuda" if torch.cuda.is_available() else "cpu")
     print(f"{model.num_parameters():,} parameters, vocabulary {len(tokenizer)}")
     Pretraining(model, recipe, args.state_file).run(corpus, tokenizer)
     model.to(torch.bfloat16).save_pretrained(args.output_dir)

@@ -201,11 +201,13 @@ function route() {
 function go(step, given = place.given) {
   const last = Math.max(0, ...[...document.querySelectorAll("article")].map(node => Number(node.dataset.step)));
   location.replace(link(games[place.n], Math.min(Math.max(step, 0), last), given));
+  route();  // at once: the event comes later, and a quick second key would count from the old step
 }
 
 function other(way) {
   const n = shown[(shown.indexOf(place.n) + way + shown.length) % shown.length];
   location.hash = link(games[n ?? place.n], 0, place.given);
+  route();
 }
 
 document.addEventListener("keydown", event => {
@@ -217,7 +219,7 @@ document.addEventListener("keydown", event => {
     const links = [...document.querySelectorAll("#games tbody a")];
     links[Math.min(Math.max(links.indexOf(document.activeElement) + way, 0), links.length - 1)]?.focus();
   } else if (game && "np".includes(event.key)) other(event.key === "n" ? 1 : -1);
-  else if (game && event.key === "Escape") location.hash = "";
+  else if (game && event.key === "Escape") { location.hash = ""; route(); }
   else return;
   event.preventDefault();
 });

@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from eval_agent.demo.shop_making import make_shop
-from eval_agent.files import read_json
 from eval_agent.rules.webshop_state import RESULTS, WebShopState
 from eval_agent.trajectories.format import action_of
-from train.tiny_base.webshop_corpus import _SYLLABLES, FIRST_SEED, MAX_STEPS, WebShopCorpus, open_markets
+from train.tiny_base.webshop_corpus import WebShopCorpus
+from train.tiny_base.webshop_markets import open_markets
+from train.tiny_base.webshop_words import SYLLABLES
 
 
 @pytest.fixture(scope="module")
@@ -20,13 +20,6 @@ def corpus(tmp_path_factory) -> WebShopCorpus:
 @pytest.fixture(scope="module")
 def episodes(corpus):
     return [corpus.episode(random.Random(seed), informed=False, as_world_model=True) for seed in range(60)]
-
-
-def test_none_of_its_products_is_the_demo_shop_s(corpus, tmp_path):
-    make_shop(0, tmp_path)
-    asked = {goal["asin"] for goal in read_json(tmp_path / "goals.json")}
-    assert FIRST_SEED > 0
-    assert not asked & {product.asin for market in corpus.markets for product in market.products}
 
 
 def test_every_episode_searches_for_the_request_and_ends_with_buying(episodes):
@@ -59,7 +52,7 @@ def test_wrong_turns_are_not_learnt_and_are_found_out_of(episodes):
 
 def test_words_are_exchanged_wherever_they_stand(episodes):
     """An invented word of the request is in a title, an option or a text of the product, too."""
-    said = re.compile(rf"\b(?:{'|'.join(_SYLLABLES)}){{2,3}}\b", re.IGNORECASE)
+    said = re.compile(rf"\b(?:{'|'.join(SYLLABLES)}){{2,3}}\b", re.IGNORECASE)
     invented = [(set(said.findall(task)), turns) for task, _, turns in episodes if said.search(task)]
     assert 10 < len(invented) < 50
     for words, turns in invented:
@@ -75,7 +68,3 @@ def test_pages_can_be_learnt_too(corpus):
     assert [text for text, _ in seen.pieces] == [text for text, _ in unseen.pieces]
     assert sum(learn for _, learn in seen.pieces) > sum(learn for _, learn in unseen.pieces)
     assert not seen.pieces[0][1]  # what nobody can foresee
-
-
-def test_the_limit_of_steps_is_the_env_s():
-    assert read_json("configs/task/webshop.json")["env"]["max_steps"] == MAX_STEPS
