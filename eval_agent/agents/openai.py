@@ -281,9 +281,13 @@ _PROMPT_TOKENS = re.compile(r"(\d+) in the messages|(\d+) in the prompt|resulted
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same request may succeed later: timeouts, dropped connections, 408, 429 and 5xx."""
+    """Whether the same request may succeed later: timeouts, dropped connections, 408, 429 and 5xx.
+
+    FastChat's server says 400 to everything; its own code, 42901 to 50006, tells a lost worker from a wrong request.
+    """
     if isinstance(error, APIStatusError):
-        return error.status_code in (408, 429) or error.status_code >= 500
+        lost = str(error.code).isdecimal() and int(error.code) > 42900
+        return error.status_code in (408, 429) or error.status_code >= 500 or lost
     return isinstance(error, APIConnectionError) and not _never_connected(error)
 
 

@@ -8,14 +8,16 @@ import json
 import threading
 from http.server import ThreadingHTTPServer
 
+import httpx
 import pytest
 import torch
 from endpoint import JsonHandler
+from openai import OpenAI
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from eval_agent.agents import ContextOverflow, ModelError, load_agent
 from eval_agent.agents.fastchat import FastChatAgent
-from eval_agent.agents.openai import OpenAIAgent, connect
+from eval_agent.agents.openai import OpenAIAgent, connect, may_pass
 from eval_agent.config import ModelConfig, load_model_config
 from eval_agent.errors import InputError
 
@@ -253,3 +255,19 @@ def test_the_shipped_configuration_loads():
 def test_the_shipped_configuration_follows_the_recipe_of_the_scripts(monkeypatch):
     monkeypatch.setenv("RECIPE", "configs/train/gemma.json")
     assert load_agent(load_model_config("openai", "configs/model"), "some-model").template.name == "gemma"
+
+
+@pytest.mark.parametrize("code, again", [
+    ("INTERNAL_ERROR", True), ("CONTROLLER_NO_WORKER", True), ("ENGINE_OVERLOADED", True),
+    ("VALIDATION_TYPE_ERROR", False), ("INVALID_MODEL", False), ("CONTEXT_OVERFLOW", False),
+])
+def test_fastchat_s_server_says_400_to_all_and_its_own_code_tells_whether_to_ask_again(code, again):
+    """A worker that died amid a request is "Server disconnected", 50001, with HTTP status 400."""
+    from fastchat.constants import ErrorCode
+    from fastchat.serve.openai_api_server import create_error_response
+
+    told = create_error_response(ErrorCode[code], "Server disconnected")
+    request = httpx.Request("POST", "http://localhost:8000/v1/chat/completions")
+    answer = httpx.Response(told.status_code, content=told.body, request=request)
+    error = OpenAI(api_key="EMPTY")._make_status_error_from_response(answer)
+    assert told.status_code == 400 and may_pass(error) == again
