@@ -6,7 +6,7 @@ Loss falls on the replies only, and on no wrong turn.
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from eval_agent.agents.chat_templates import get_template
@@ -55,6 +55,10 @@ class Corpus(ABC):
 
         ``informed``: the agent has read the knowledge. Only ``as_world_model`` it has to be all true.
         """
+
+    def spellings(self) -> Iterable[str]:
+        """More text for the tokenizer, so that it knows pieces that are seldom by themselves."""
+        return ()
 
     def draw(self, rng: random.Random) -> Dialogue:
         as_world_model = rng.random() < _WORLD_MODEL

@@ -16,6 +16,7 @@ import atexit
 import random
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -75,7 +76,7 @@ def load_tokenizer(corpus: Corpus, recipe: dict, output_dir: Path):
     rng = random.Random(recipe["seed"])
     count = recipe["tokenizer"]["dialogues"]
     dialogues = (corpus.draw(rng) for _ in tqdm(range(count), desc="tokenizer"))
-    texts = ("".join(piece for piece, _ in dialogue.pieces) for dialogue in dialogues)
+    texts = chain(("".join(piece for piece, _ in dialogue.pieces) for dialogue in dialogues), corpus.spellings())
     context = recipe["model"]["max_position_embeddings"]
     tokenizer = train_tokenizer(texts, recipe["tokenizer"]["vocab_size"], context)
     tokenizer.save_pretrained(output_dir)
@@ -102,18 +103,20 @@ def build_model(recipe: dict, tokenizer, start_from: Path | None = None) -> Mist
 
 @torch.no_grad()
 def take_over(model: MistralForCausalLM, tokenizer, start_from: Path) -> None:
-    """Give ``model`` the layers of another of the same sizes; a piece's embedding is the mean of the other's for its text."""
+    """Give ``model`` the layers of another of the same sizes, and its embeddings of the pieces that both know.
+
+    Those of the other pieces are drawn as the other's are spread: two pieces alike could not be told apart in copying.
+    """
     old, old_tokenizer = (kind.from_pretrained(start_from) for kind in (MistralForCausalLM, AutoTokenizer))
-    weights = old.state_dict()
-    embeddings = weights.pop("model.embed_tokens.weight")
+    weights = old.float().state_dict()
+    known = weights.pop("model.embed_tokens.weight")
     weights.pop("lm_head.weight", None)  # tied
     model.load_state_dict(weights, strict=False)
-    special = set(tokenizer.all_special_tokens)
+    embeddings, places = model.get_input_embeddings().weight, old_tokenizer.get_vocab()
+    embeddings.copy_(known.mean(0) + known.std(0) * torch.randn_like(embeddings))
     for piece, number in tokenizer.get_vocab().items():
-        text = piece if piece in special else tokenizer.convert_tokens_to_string([piece])
-        like = old_tokenizer(text, add_special_tokens=False)["input_ids"]
-        if like:
-            model.get_input_embeddings().weight[number] = embeddings[like].mean(0)
+        if piece in places:
+            embeddings[number] = known[places[piece]]
 
 
 class Pretraining:

@@ -6,9 +6,12 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 BOS, EOS, PAD, INST, INST_END = "<s>", "</s>", "<pad>", "[INST]", "[/INST]"
+# of a published product id B0 and pairs: there are so many of them that what follows one in a page is hardly ever in doubt
+_ID_PIECES = (r" ?B0(?=[0-9A-Z]{8}(?![0-9A-Za-z]))"
+              r"|[0-9A-Z]{2}(?<=B0[0-9A-Z]{2}|B0[0-9A-Z]{4}|B0[0-9A-Z]{6}|B0[0-9A-Z]{8})(?=[0-9A-Z]{0,6}(?![0-9A-Za-z]))")
 # WebShop's separator, a word with the space before it, a number of up to two digits with its space, punctuation, or
 # white space
-_PIECES = Regex(r" ?\[SEP\]| ?\p{L}+| ?\d{1,2}| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+")
+_PIECES = Regex(_ID_PIECES + r"| ?\[SEP\]| ?\p{L}+| ?\d{1,2}| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+")
 # Mistral-7B-Instruct-v0.2's chat format, for programs that read it from the tokenizer
 _CHAT_FORMAT = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"

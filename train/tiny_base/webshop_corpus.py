@@ -4,6 +4,7 @@ Every episode is made anew: a shop, a request, now and then wrong turns to recov
 """
 
 import random
+from collections.abc import Iterable
 
 from eval_agent.rules.webshop import compose_task_knowledge, state_knowledge_in, thought_in
 from eval_agent.rules.webshop_state import SEP, WebShopState
@@ -14,7 +15,7 @@ from eval_agent.webshop.goals import Goal
 from eval_agent.webshop.request import parse_request
 from train.tiny_base.corpus import Corpus, Turn
 from train.tiny_base.webshop_markets import Errand, Market, PublishedMarket
-from train.tiny_base.webshop_words import ID, Rename, exchanged, invented
+from train.tiny_base.webshop_words import ID, Rename, every_id_piece, exchanged, invented
 
 _ERRING = 0.5  # share of episodes with wrong turns
 _ERROR = 0.15  # chance per step there that one begins
@@ -51,6 +52,9 @@ class WebShopCorpus(Corpus):
             if number < len(rows) - 1:
                 state.update(action, observation)
         return rename(task), self._knowledge(state, other, rng), turns
+
+    def spellings(self) -> Iterable[str]:
+        return every_id_piece() if self.published else ()
 
     def _renaming(self, market: Market, task: str, rng: random.Random) -> Rename:
         if market is self.published:

@@ -7,7 +7,7 @@ has to.
 import random
 import re
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 SYLLABLES = "ba co di fu ga lo mi nu pe ra so ti va we zo kel mar nor pin tas ver bol dun".split()
 PUBLISHED_ID = r"\bB0[0-9A-Z]{8}\b"
@@ -19,6 +19,8 @@ _KEPT = re.compile(rf"W\d{{9}}|(?-i:{PUBLISHED_ID})|Price: |Rating: N\.A\.|Page 
 _PLAIN = frozenset("and for with the that you are find looking need want please would like buy this one every day made house "
                    "from has have color size style i'm".split())
 
+_SIGNS = string.digits + string.ascii_uppercase
+_SPELLINGS = 1_000_000
 Rename = Callable[[str], str]
 
 
@@ -48,6 +50,12 @@ def exchanged(vocabulary: Sequence[str], rng: random.Random) -> Rename:
     return lambda text: re.sub(PUBLISHED_ID, id_for, _outside_kept(word_for, text))
 
 
+def every_id_piece() -> Iterator[str]:
+    """Ids with every pair of digits and letters, often: more often than any word that is not in every page."""
+    rng = random.Random(0)
+    return (f"B0{''.join(rng.choices(_SIGNS, k=8))}" for _ in range(_SPELLINGS))
+
+
 def _outside_kept(word_for: Callable[[str], str], text: str) -> str:
     """``text`` with its words exchanged, all but what belongs to the pages' form."""
     def changed(found: re.Match) -> str:
@@ -64,4 +72,4 @@ def _invented_word(rng: random.Random) -> str:
 
 def _id(rng: random.Random) -> str:
     """An id as they are: B0, and eight digits or letters of which the first is mostly a digit from 6 to 9."""
-    return f"B0{rng.choice('7889990016')}{''.join(rng.choices(string.digits + string.ascii_uppercase, k=7))}"
+    return f"B0{rng.choice('7889990016')}{''.join(rng.choices(_SIGNS, k=7))}"
