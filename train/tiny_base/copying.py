@@ -1,12 +1,17 @@
-"""A start that can copy: two heads of a fresh model are set by hand, so that it need not find this out first.
+"""A model that can copy from its first step on: three heads and a part of the embeddings are set by hand, and kept.
 
 Reading a shop's page is copying: an id, a title's words, an option. A model of this size finds the circuit for it (a
-head that looks one token back, and one that looks for what followed this token before) only after millions of tokens.
+head that looks one token back, and one that looks for what followed this token before) only after many millions of
+tokens, and forgets it where learning by heart is the shorter way.
 
-    layer 0, head 0:  position n looks at n - 1          and writes its token's code beside n's own
-    layer 1, head 0:  position n looks at all j whose j - 1 has n's token, and writes j's code: the guess for n + 1
+    embeddings       64 dimensions of each token are its code, signs drawn at random
+    layer 0, head 0  position n looks at n - 1 and writes that token's code
+    layer 0, head 1  position n looks at n - 2 and writes that token's code
+    layer 1, head 0  position n looks at all j before which n's token stands, first at those before which n - 1's stands
+                     too, and writes j's code: the guess for n + 1
 
-All weights go on being trained. Needs a large "rope_theta": half of a head's dimensions should hardly turn.
+The other heads, dimensions and layers are free to learn when to copy. Needs 256 dimensions, heads of 64, and a large
+"rope_theta": of a head's pairs of dimensions the slow ones should hardly turn over the whole context.
 """
 
 import math
@@ -15,31 +20,59 @@ import torch
 from transformers import MistralForCausalLM
 
 _SIZE = 0.1  # of embeddings
-_CODE = 32  # dimensions of a token's code, 0 to 31; its predecessor's code has the next ones
-_CONSTANT = -1  # the dimension that is the same for all tokens
-_BACK = (4.0, 2.0, 1.0)  # weights of the fastest turning pairs: together they peak at one token back
-_PEAK, _MATCH = 40.0, 30.0  # scores before the softmax
-_GUESS = 10.0  # the guess against a token's own code
+_CODE = slice(0, 64)  # dimensions of a token's own code ...
+_CONSTANT = 127  # ... the one that is the same for all tokens ...
+_BACK = {1: slice(128, 192), 2: slice(192, 256)}  # ... and where the codes of the tokens before it are written
+_FAST = (3.0, 3.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0)  # weights of the fastest pairs: together they peak at one place
+_SLOW = range(12, 32)  # pairs that hardly turn
+_OWN = 24  # dimensions for the token itself in the match, the others are for the one before it
+_PEAK, _MATCH, _MATCH_BEFORE = 60.0, 30.0, 15.0  # scores before the softmax
+_GUESS = 4.0  # the guess against a token's own code
+_CONSTANT_VALUE = 4 * _SIZE
+# what the norm makes of a code's dimensions before layer 0, and before layer 1, where those of both tokens are added
+_RMS = (math.sqrt((127 * _SIZE**2 + _CONSTANT_VALUE**2) / 256), math.sqrt((255 * _SIZE**2 + _CONSTANT_VALUE**2) / 256))
 
 
-@torch.no_grad()
-def set_copying_heads(model: MistralForCausalLM) -> None:
-    """Set the embeddings and the two heads of a fresh model."""
-    embeddings = model.get_input_embeddings().weight
-    embeddings.normal_(std=_SIZE)
-    embeddings[:, _CONSTANT] = 4 * _SIZE
-    size = model.model.layers[0].self_attn.head_dim
-    half = size // 2
-    first, second = (model.model.layers[layer].self_attn for layer in (0, 1))
-    _look_back(first, half, _theta(model.config))
-    slow = [*range(half - _CODE // 2, half), *range(size - _CODE // 2, size)]
-    weight = math.sqrt(_MATCH * math.sqrt(size) / _CODE)
-    for projection, begin in ((second.q_proj, 0), (second.k_proj, _CODE)):
-        projection.weight[:size] = 0.0
-        for place, dimension in enumerate(slow):
-            projection.weight[dimension, begin + place] = weight
-    _write(first, source=0, target=_CODE, gain=_SIZE)
-    _write(second, source=0, target=0, gain=_GUESS * _SIZE)
+class CopyingHeads:
+    """Sets the heads of a fresh model; ``keep()`` puts them back after a training step."""
+
+    @torch.no_grad()
+    def __init__(self, model: MistralForCausalLM):
+        config, layers = model.config, model.model.layers
+        if (config.hidden_size, layers[0].self_attn.head_dim) != (256, 64):
+            raise ValueError("copying heads need 256 dimensions and heads of 64")
+        self._set_embeddings(model.get_input_embeddings().weight)
+        first, second = (layers[number].self_attn for number in (0, 1))
+        for head, distance in enumerate(_BACK):
+            _look_back(first, head, distance, _theta(config))
+            _write(first, head, _BACK[distance], gain=_RMS[0])
+        _find_follower(second)
+        _write(second, 0, _CODE, gain=_GUESS * _SIZE)
+        parts = [model.get_input_embeddings().weight[:, _CODE], model.get_input_embeddings().weight[:, _CONSTANT]]
+        for attention, heads in ((first, len(_BACK)), (second, 1)):
+            rows = slice(0, 64 * heads)
+            parts += [attention.q_proj.weight[rows], attention.k_proj.weight[rows], attention.v_proj.weight[rows],
+                      attention.o_proj.weight[:, rows]]
+        self._parts = parts
+        self.remember()
+
+    @torch.no_grad()
+    def remember(self) -> None:
+        """What is there now is what is kept."""
+        self._values = [part.clone() for part in self._parts]
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Put back what was set."""
+        for part, value in zip(self._parts, self._values):
+            part.copy_(value)
+
+    def _set_embeddings(self, embeddings: torch.Tensor) -> None:
+        embeddings.normal_(std=_SIZE)
+        embeddings[:, _CODE] = _SIZE * (2 * torch.randint_like(embeddings[:, _CODE], 2) - 1)
+        embeddings[:, _CONSTANT] = _CONSTANT_VALUE
+        for places in _BACK.values():
+            embeddings[:, places] = 0.0
 
 
 def _theta(config) -> float:
@@ -47,24 +80,36 @@ def _theta(config) -> float:
     return parameters["rope_theta"] if parameters else config.rope_theta
 
 
-def _look_back(attention, half: int, theta: float) -> None:
-    """Head 0 looks one token back, whatever the tokens are."""
-    attention.q_proj.weight[: 2 * half] = 0.0
-    attention.k_proj.weight[: 2 * half] = 0.0
-    unit = math.sqrt(_PEAK * math.sqrt(2 * half) / sum(_BACK)) / 4
-    for pair, share in enumerate(_BACK):
-        turn = theta ** (-pair / half)
-        strength = unit * math.sqrt(share)
-        attention.q_proj.weight[pair, _CONSTANT] = strength * math.cos(turn)
-        attention.q_proj.weight[pair + half, _CONSTANT] = -strength * math.sin(turn)
-        attention.k_proj.weight[pair, _CONSTANT] = strength
+def _look_back(attention, head: int, distance: int, theta: float) -> None:
+    """``head`` looks ``distance`` tokens back, whatever the tokens are."""
+    start = 64 * head
+    for projection in (attention.q_proj, attention.k_proj):
+        projection.weight[start:start + 64] = 0.0
+    unit = _RMS[0] / _CONSTANT_VALUE * math.sqrt(_PEAK * 8 / sum(_FAST))
+    for pair, share in enumerate(_FAST):
+        turn, strength = distance * theta ** (-pair / 32), unit * math.sqrt(share)
+        attention.q_proj.weight[start + pair, _CONSTANT] = strength * math.cos(turn)
+        attention.q_proj.weight[start + pair + 32, _CONSTANT] = -strength * math.sin(turn)
+        attention.k_proj.weight[start + pair, _CONSTANT] = strength
 
 
-def _write(attention, source: int, target: int, gain: float) -> None:
-    """Head 0 writes what stands in the code's dimensions at ``source`` to those at ``target``."""
-    size = attention.head_dim
-    attention.v_proj.weight[:size] = 0.0
-    attention.o_proj.weight[:, :size] = 0.0
-    for place in range(_CODE):
-        attention.v_proj.weight[place, source + place] = 1.0
-        attention.o_proj.weight[target + place, place] = gain
+def _find_follower(attention) -> None:
+    """Head 0 looks at what followed this token, first where the one before it was the same, too."""
+    slow = [*_SLOW, *(pair + 32 for pair in _SLOW)]
+    own, before = slow[:_OWN], slow[_OWN:]
+    for projection, now, earlier in ((attention.q_proj, _CODE, _BACK[1]), (attention.k_proj, _BACK[1], _BACK[2])):
+        projection.weight[:64] = 0.0
+        for dimensions, source, score in ((own, now, _MATCH), (before, earlier, _MATCH_BEFORE)):
+            weight = _RMS[1] / _SIZE * math.sqrt(score * 8 / len(dimensions))
+            for place, dimension in enumerate(dimensions):
+                projection.weight[dimension, source.start + place] = weight
+
+
+def _write(attention, head: int, target: slice, gain: float) -> None:
+    """``head`` writes the codes of what it looks at to ``target``."""
+    start = 64 * head
+    attention.v_proj.weight[start:start + 64] = 0.0
+    attention.o_proj.weight[:, start:start + 64] = 0.0
+    for place in range(64):
+        attention.v_proj.weight[start + place, _CODE.start + place] = 1.0
+        attention.o_proj.weight[target.start + place, start + place] = gain

@@ -30,7 +30,7 @@ from eval_agent.files import Lock, check_output, check_output_folder, read_recor
 from eval_agent.progress import tqdm
 from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
-from train.tiny_base.copying import set_copying_heads
+from train.tiny_base.copying import CopyingHeads
 from train.tiny_base.corpus import Corpus, batches
 from train.tiny_base.sciworld_corpus import SciWorldCorpus
 from train.tiny_base.tokenizer import train_tokenizer
@@ -83,8 +83,8 @@ def load_tokenizer(corpus: Corpus, recipe: dict, output_dir: Path):
     return tokenizer
 
 
-def build_model(recipe: dict, tokenizer, start_from: Path | None = None) -> MistralForCausalLM:
-    """A model of the recipe's size, its vocabulary rounded up to a multiple of 64: fresh, or with another's layers."""
+def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
+    """A fresh model of the recipe's size, its vocabulary rounded up to a multiple of 64."""
     torch.manual_seed(recipe["seed"])
     config = MistralConfig(
         vocab_size=-(-len(tokenizer) // 64) * 64,
@@ -93,30 +93,7 @@ def build_model(recipe: dict, tokenizer, start_from: Path | None = None) -> Mist
         pad_token_id=tokenizer.pad_token_id,
         **recipe["model"],
     )
-    model = MistralForCausalLM(config)
-    if start_from:
-        take_over(model, tokenizer, start_from)
-    elif recipe.get("copying_heads"):
-        set_copying_heads(model)
-    return model
-
-
-@torch.no_grad()
-def take_over(model: MistralForCausalLM, tokenizer, start_from: Path) -> None:
-    """Give ``model`` the layers of another of the same sizes, and its embeddings of the pieces that both know.
-
-    Those of the other pieces are drawn as the other's are spread: two pieces alike could not be told apart in copying.
-    """
-    old, old_tokenizer = (kind.from_pretrained(start_from) for kind in (MistralForCausalLM, AutoTokenizer))
-    weights = old.float().state_dict()
-    known = weights.pop("model.embed_tokens.weight")
-    weights.pop("lm_head.weight", None)  # tied
-    model.load_state_dict(weights, strict=False)
-    embeddings, places = model.get_input_embeddings().weight, old_tokenizer.get_vocab()
-    embeddings.copy_(known.mean(0) + known.std(0) * torch.randn_like(embeddings))
-    for piece, number in tokenizer.get_vocab().items():
-        if piece in places:
-            embeddings[number] = known[places[piece]]
+    return MistralForCausalLM(config)
 
 
 class Pretraining:
@@ -128,12 +105,11 @@ class Pretraining:
         matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
         rate, decay = recipe["learning_rate"], recipe["weight_decay"]
-        # tied embeddings all move at every step: where copying heads tell tokens apart by them they have to be slow
-        self.rates = [rate, rate * recipe.get("embedding_rate", 1.0)]
         self.optimizers = [
             torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", lr=rate, weight_decay=decay),
-            torch.optim.AdamW(others, betas=(0.9, 0.95), lr=self.rates[1], weight_decay=decay),
+            torch.optim.AdamW(others, betas=(0.9, 0.95), lr=rate, weight_decay=decay),
         ]
+        self.copying = CopyingHeads(model) if recipe.get("copying_heads") else None
         self.seconds = 0.0  # of training, over all starts
         self.total_seconds = 60.0 * sum(stage["minutes"] for stage in recipe["stages"])
         if state_file.exists():
@@ -167,11 +143,13 @@ class Pretraining:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         factor = self.rate()
-        for optimizer, rate in zip(self.optimizers, self.rates):
+        for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate * factor
+                group["lr"] = self.recipe["learning_rate"] * factor
             optimizer.step()
             optimizer.zero_grad()
+        if self.copying:
+            self.copying.keep()
         seconds = time.monotonic() - started
         if int((self.seconds + seconds) / _SAVE_SECONDS) > int(self.seconds / _SAVE_SECONDS):
             self._save()
@@ -193,6 +171,8 @@ class Pretraining:
             told = str(error).partition("\n")[0] or type(error).__name__
             raise InputError(f"{self.state_file}: cannot be read ({told}); move it away to start anew") from None
         self.model.load_state_dict(state["model"])
+        if self.copying:
+            self.copying.remember()
         self.seconds = state["seconds"]
         for optimizer, saved in zip(self.optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved)
@@ -206,7 +186,6 @@ def main() -> None:
     text.add_argument("--demo_shops", type=int, help="for WebShop: so many demo shops of other seeds")
     parser.add_argument("--shop_config", help="with --demo_shops: a task config whose shop is in the text, too, but "
                         "for the products that its test goals ask for")
-    parser.add_argument("--start_from", type=Path, help="a model of the same sizes whose layers are taken over")
     text.add_argument("--trajectories", type=Path, help="ScienceWorld's expert trajectories of train variations")
     parser.add_argument("--recipe", default="configs/train/tiny_base.json", help="sizes, training values, stages")
     parser.add_argument("--output_dir", type=Path, required=True, help="the model")
@@ -222,7 +201,7 @@ def main() -> None:
     check_output_folder(args.output_dir)
     check_output(args.state_file)
     lock = Lock(args.state_file, "wait until it has ended, or choose another --state_file")
-    model = build_model(recipe, tokenizer, args.start_from).to("cuda" if torch.cuda.is_available() else "cpu")
+    model = build_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
     print(f"{model.num_parameters():,} parameters, vocabulary {len(tokenizer)}")
     Pretraining(model, recipe, args.state_file).run(corpus, tokenizer)
     model.to(torch.bfloat16).save_pretrained(args.output_dir)

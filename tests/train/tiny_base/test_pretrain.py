@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
-from train.tiny_base.pretrain import Pretraining, build_model
-from train.tiny_base.tokenizer import train_tokenizer
+from train.tiny_base.pretrain import Pretraining
 
 RECIPE = {"learning_rate": 0.01, "weight_decay": 0.0, "warmup": 0.1, "decay": 0.5, "seed": 0,
           "stages": [{"minutes": 1}, {"minutes": 1}]}
@@ -38,19 +37,3 @@ def test_it_goes_on_from_its_saved_state(base_model, tmp_path):
         assert torch.equal(old, new)
     momentum = [state["momentum_buffer"] for state in second.optimizers[0].state.values()]
     assert momentum and all(buffer.abs().sum() > 0 for buffer in momentum)
-
-
-def test_layers_are_taken_over_and_the_embeddings_of_pieces_that_both_know(base_model):
-    old, old_tokenizer = AutoModelForCausalLM.from_pretrained(base_model), AutoTokenizer.from_pretrained(base_model)
-    tokenizer = train_tokenizer(["mango mango mango", "Thought: cabinet"], vocab_size=290, context_length=64)
-    sizes = {name: getattr(old.config, name) for name in (
-        "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")}
-    model = build_model({"seed": 1, "model": sizes}, tokenizer, base_model)
-    for (name, weight), (_, other) in zip(model.model.layers.named_parameters(), old.model.layers.named_parameters()):
-        assert torch.equal(weight, other), name
-    before, after = (of.get_input_embeddings().weight for of in (old, model))
-    for piece in ("</s>", "M", "an"):
-        new, known = (of.convert_tokens_to_ids(piece) for of in (tokenizer, old_tokenizer))
-        assert torch.equal(after[new], before[known]), piece
-    new = tokenizer.get_vocab()["mango"]
-    assert (after[new] - before).abs().sum(1).min() > 0.1
