@@ -3,8 +3,8 @@
     python -m train.tiny_base.pretrain --train_games $ALFWORLD_DATA/json_2.1.1/train --output_dir data/tiny-mistral
     python -m train.tiny_base.pretrain --trajectories outputs/sciworld/expert.json \\
         --recipe configs/train/tiny_base_sciworld.json --output_dir data/tiny-mistral-sciworld
-    python -m train.tiny_base.pretrain --demo_shops 40 --recipe configs/train/tiny_base_webshop.json \\
-        --output_dir data/tiny-mistral-webshop
+    python -m train.tiny_base.pretrain --demo_shops 40 --shop_config webshop_1k \\
+        --recipe configs/train/tiny_base_webshop.json --output_dir data/tiny-mistral-webshop
 
 The first is ALFWorld's base, the second ScienceWorld's, on the output of eval_agent.trajectories.collect_expert for train
 variations, the third WebShop's. Knows the recipe (times in minutes on this machine) and nothing of LoRA or
