@@ -78,7 +78,8 @@ def load_tokenizer(corpus: Corpus, recipe: dict, output_dir: Path):
     dialogues = (corpus.draw(rng) for _ in tqdm(range(count), desc="tokenizer"))
     texts = chain(("".join(piece for piece, _ in dialogue.pieces) for dialogue in dialogues), corpus.spellings())
     context = recipe["model"]["max_position_embeddings"]
-    tokenizer = train_tokenizer(texts, recipe["tokenizer"]["vocab_size"], context)
+    sizes = {name: value for name, value in recipe["tokenizer"].items() if name != "dialogues"}
+    tokenizer = train_tokenizer(texts, context_length=context, **sizes)
     tokenizer.save_pretrained(output_dir)
     return tokenizer
 

@@ -6,12 +6,16 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 BOS, EOS, PAD, INST, INST_END = "<s>", "</s>", "<pad>", "[INST]", "[/INST]"
-# of a published product id B0 and pairs: there are so many of them that what follows one in a page is hardly ever in doubt
-_ID_PIECES = (r" ?B0(?=[0-9A-Z]{8}(?![0-9A-Za-z]))"
-              r"|[0-9A-Z]{2}(?<=B0[0-9A-Z]{2}|B0[0-9A-Z]{4}|B0[0-9A-Z]{6}|B0[0-9A-Z]{8})(?=[0-9A-Z]{0,6}(?![0-9A-Za-z]))")
-# WebShop's separator, a word with the space before it, a number of up to two digits with its space, punctuation, or
-# white space
-_PIECES = Regex(_ID_PIECES + r"| ?\[SEP\]| ?\p{L}+| ?\d{1,2}| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+")
+# How text is cut before pieces are learnt. "world": WebShop's separator, a word with the space before it, a number of up
+# to two digits with its space, punctuation, white space. "shop": words without a space, so that a word is the same pieces
+# in a title and in click[...], where it can only be copied if it is; punctuation with the space behind it; a published
+# product id as B0 and pairs, of which there are so many that what follows one in a page is hardly ever in doubt.
+_PAIR = (r"[0-9A-Z]{2}(?<=B0[0-9A-Z]{2}|B0[0-9A-Z]{4}|B0[0-9A-Z]{6}|B0[0-9A-Z]{8})"
+         r"(?=[0-9A-Z]{0,6}(?![0-9A-Za-z]))")
+PIECES = {
+    "world": r" ?\[SEP\]| ?\p{L}+| ?\d{1,2}| ?[^\s\p{L}\d]+|\s+(?!\S)|\s+",
+    "shop": rf"B0(?=[0-9A-Z]{{8}}(?![0-9A-Za-z]))|{_PAIR}| ?\[SEP\] ?|\p{{L}}+|\d{{1,2}}|[^\s\p{{L}}\d]+ ?|\s+",
+}
 # Mistral-7B-Instruct-v0.2's chat format, for programs that read it from the tokenizer
 _CHAT_FORMAT = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"
@@ -20,11 +24,13 @@ _CHAT_FORMAT = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int, context_length: int) -> PreTrainedTokenizerFast:
-    """A tokenizer of ``vocab_size`` pieces learnt from ``texts``; it adds BOS and encodes any text."""
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, context_length: int, pieces: str = "world"
+) -> PreTrainedTokenizerFast:
+    """A tokenizer of ``vocab_size`` pieces learnt from ``texts`` cut as PIECES has it; it adds BOS and encodes any text."""
     tokenizer = Tokenizer(models.BPE(byte_fallback=False))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(_PIECES, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [pre_tokenizers.Split(Regex(PIECES[pieces]), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
     # the space that the format puts before [/INST] belongs to it
