@@ -3,7 +3,7 @@
     python -m train.tiny_base.pretrain --train_games $ALFWORLD_DATA/json_2.1.1/train --output_dir data/tiny-mistral
     python -m train.tiny_base.pretrain --trajectories outputs/sciworld/expert.json \\
         --recipe configs/train/tiny_base_sciworld.json --output_dir data/tiny-mistral-sciworld
-    python -m train.tiny_base.pretrain --demo_shops 40 --shop_config webshop_1k \\
+    python -m train.tiny_base.pretrain --demo_shops 40 --exp_config webshop_1k \\
         --recipe configs/train/tiny_base_webshop.json --output_dir data/tiny-mistral-webshop
 
 The first is ALFWorld's base, the second ScienceWorld's, on the output of eval_agent.trajectories.collect_expert for train
@@ -54,12 +54,12 @@ def load_sciworld(trajectories: Path) -> SciWorldCorpus:
     return SciWorldCorpus(read_records(trajectories), *_instructions("sciworld"))
 
 
-def load_webshop(count: int, shop_config: str | None) -> WebShopCorpus:
+def load_webshop(count: int, exp_config: str | None) -> WebShopCorpus:
     """WebShop: the corpus over ``count`` demo shops of other seeds, made for this run, and the shop of a task config.
 
     Raises InputError where that shop has no goals divided into train and test.
     """
-    published = PublishedMarket.of_config(load_task_config(shop_config, "configs/task").task) if shop_config else None
+    published = PublishedMarket.of_config(load_task_config(exp_config, "configs/task").task) if exp_config else None
     folder = tempfile.TemporaryDirectory()
     atexit.register(folder.cleanup)
     return WebShopCorpus(open_markets(count, Path(folder.name)), *_instructions("webshop"), published)
@@ -185,17 +185,18 @@ def main() -> None:
     text = parser.add_mutually_exclusive_group(required=True)
     text.add_argument("--train_games", type=Path, help="ALFWorld's json_2.1.1/train folder")
     text.add_argument("--demo_shops", type=int, help="for WebShop: so many demo shops of other seeds")
-    parser.add_argument("--shop_config", help="with --demo_shops: a task config whose shop is in the text, too, but "
-                        "for the products that its test goals ask for")
+    parser.add_argument("--exp_config", help="with --demo_shops: the task config of a shop that is in the text, too")
     text.add_argument("--trajectories", type=Path, help="ScienceWorld's expert trajectories of train variations")
     parser.add_argument("--recipe", default="configs/train/tiny_base.json", help="sizes, training values, stages")
     parser.add_argument("--output_dir", type=Path, required=True, help="the model")
     parser.add_argument("--state_file", type=Path, default="outputs/tiny_base_state.pt", help="to go on from")
     args = parser.parse_args()
 
+    if args.exp_config and not args.demo_shops:
+        raise InputError("--exp_config names a shop, which goes with --demo_shops only")
     recipe = read_config(args.recipe)
     if args.demo_shops:
-        corpus = load_webshop(args.demo_shops, args.shop_config)
+        corpus = load_webshop(args.demo_shops, args.exp_config)
     else:
         corpus = load_alfworld(args.train_games) if args.train_games else load_sciworld(args.trajectories)
     tokenizer = load_tokenizer(corpus, recipe, args.output_dir)

@@ -17,7 +17,7 @@ _KEPT = re.compile(rf"W\d{{9}}|(?-i:{PUBLISHED_ID})|Price: |Rating: N\.A\.|Page 
                    r"|< Prev|Back to Search|Description|Features|Reviews|Buy Now|\bSearch\b|\[SEP\]|and price lower than"
                    r"|dollars|search\[|click\[", re.IGNORECASE)
 _PLAIN = frozenset("and for with the that you are find looking need want please would like buy this one every day made house "
-                   "from has have color size style i'm".split())
+                   "from has have color size style".split())
 
 _SIGNS = string.digits + string.ascii_uppercase
 _SPELLINGS = 1_000_000
