@@ -99,7 +99,7 @@ def toy_paper(tmp_path, monkeypatch) -> Path:
     write_json(tmp_path / "games.json", games)
     script(tmp_path / "scripts" / "train.sh", '[ "$1" != "${UNTRAINABLE:-}" ]\n')
     script(tmp_path / "scripts" / "serve.sh", '[ "$1" != "${SERVE_FAILS_TO:-served}" ]\n')
-    for name in ("paper.sh", "settings.sh"):
+    for name in ("paper.sh", "settings.sh", "help.sh"):
         shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts" / name)
     (tmp_path / "evaluation.py").write_text(EVALUATION)
     (tmp_path / "bin").mkdir()

@@ -49,7 +49,8 @@ def install(tmp_path):
     (tmp_path / "wheels").mkdir()
     (tmp_path / "scripts" / "lock").mkdir(parents=True)
     (tmp_path / "requirements.txt").write_text("torch==1.0\nsmall==1.0\n")
-    shutil.copy(ROOT / "scripts" / "install.sh", tmp_path / "scripts")
+    for name in ("install.sh", "help.sh"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
     shutil.copy(ROOT / "scripts" / "lock" / "uv.txt", tmp_path / "scripts" / "lock")
     make_wheel(tmp_path / "wheels", "torch")
     true_digest = make_wheel(tmp_path / "wheels", "small")

@@ -27,7 +27,7 @@ def quickstart(tmp_path):
     scripts.mkdir()
     for name in ("eval_agent", "requirements.txt", "configs"):
         (tmp_path / name).symlink_to(ROOT / name)
-    for name in ("quickstart", "settings", "doctor"):
+    for name in ("help", "quickstart", "settings", "doctor"):
         (scripts / f"{name}.sh").symlink_to(ROOT / "scripts" / f"{name}.sh")
 
     def run(*arguments, **codes) -> subprocess.CompletedProcess:

@@ -15,7 +15,8 @@ NAMES = ("RECIPE", "EXP_CONFIG", "OUT", "TRAIN_LIMIT", "EVAL_LIMIT")
 def settings(tmp_path):
     def read(**given) -> dict[str, str]:
         (tmp_path / "scripts").mkdir(exist_ok=True)
-        (tmp_path / "scripts" / "settings.sh").write_bytes((ROOT / "scripts" / "settings.sh").read_bytes())
+        for name in ("settings.sh", "help.sh"):
+            (tmp_path / "scripts" / name).write_bytes((ROOT / "scripts" / name).read_bytes())
         shown = "; ".join(["source scripts/settings.sh", *(f'echo "${name}"' for name in NAMES)])
         environment = {name: value for name, value in os.environ.items() if name not in (*NAMES, "TASK", "MODEL")}
         done = subprocess.run(
