@@ -6,6 +6,7 @@ import pytest
 
 from eval_agent.config import load_task_config
 from eval_agent.demo.shop_making import make_shop
+from eval_agent.errors import InputError
 from eval_agent.files import read_json
 from eval_agent.tasks.webshop import WebShopTask
 from eval_agent.webshop.expert import reward_of
@@ -40,6 +41,12 @@ def test_the_published_shop_is_not_asked_for_products_of_its_test_goals(section)
         goal, actions = market.errand(rng)
         assert reward_of(market.shop, goal, actions) == 1.0 and len(actions) <= MAX_STEPS
         assert market.errand(rng, goal.query)[0].query == goal.query
+
+
+@pytest.mark.parametrize("config", ["webshop", "webshop_demo", "alfworld"])
+def test_a_shop_whose_test_goals_cannot_be_left_out_is_refused(config):
+    with pytest.raises(InputError, match="expected a shop without a goals file"):
+        PublishedMarket.of_config(load_task_config(config, "configs/task").task)
 
 
 def test_an_errand_is_served_and_not_always_by_the_first_result(demo):
