@@ -131,25 +131,33 @@ def thought(task: str, history: list[tuple[str, str]], action: str) -> str:
 
 
 def thought_in(state: WebShopState, action: str) -> str:
-    """As :func:`thought`, from the state of knowledge: what the page says of the request, then the reason."""
+    """As :func:`thought`, from the state of knowledge: what the page says of the request, then what is done and why.
+
+    It names what the action names, after the same verb.
+    """
     before = "That was not possible. " if state.failed else ""
     verb = action.partition("[")[0]
-    button = _button(action).lower()
+    named = _button(action)
+    button = named.lower()
     if verb == "search":
-        return before + _why_search(state, _button(action))
+        return before + _why_search(state, named)
     if button in state.seen and state.page == RESULTS:
         return before + _why_open(state, state.seen[button])
     if state.product is None:
-        return before + _why_turn(state, button)
-    return before + _why_on_item(state, state.product, button)
+        return f"{before}{_why_turn(state, button)}I click {named}."
+    if button in state.values:
+        group = _group(state, button) if button in state.missing_values else "nearest"
+        return f"{before}The {group} is {named}. I click {named}."
+    return f"{before}{_why_on_item(state, state.product, button)}I click {named}."
 
 
 def _why_search(state: WebShopState, query: str) -> str:
     if query in state.searched:
-        return "I search for it again."
+        return f"I search for {query} again."
     if state.searched:
-        return "I have not found what fits. I search with other words."
-    return f"I have to buy {_wanted(state.request)}. I search for it."
+        return f"I have not found what fits. I search for {query}."
+    cap = "" if state.request.cap is None else f" It may cost {_dollars(state.request.cap)} dollars."
+    return f"I search for {query}.{cap}"
 
 
 def _why_open(state: WebShopState, choice: Listed) -> str:
@@ -165,7 +173,11 @@ def _why_open(state: WebShopState, choice: Listed) -> str:
             parts.append(f"{product.asin} lacks {lacking[0]}." if lacking else f"{product.asin} may fit.")
     says = f"says {_several(words)} and " if words else ""
     judged = "" if state.request.cap is None else f", {_judged(state, choice)}"
-    return " ".join([*parts, f"{choice.asin} {says}costs {_price(choice)}{judged}. I look at it."])
+    return " ".join([*parts, f"{choice.asin} {says}costs {_price(choice)}{judged}. I click {choice.asin}."])
+
+
+def _group(state: WebShopState, value: str) -> str:
+    return next((name for name, values in state.options.items() if value in values), "") or "choice"
 
 
 def _lacking(state: WebShopState, product: Listed, words: list[str]) -> list[str]:
@@ -176,30 +188,23 @@ def _lacking(state: WebShopState, product: Listed, words: list[str]) -> list[str
 def _why_turn(state: WebShopState, button: str) -> str:
     """A reason for a button of a page without product."""
     if button == "next >":
-        return f"No product on page {state.number} fits. I look at the next page."
-    if button == "< prev":
-        return "I look at the page before again."
-    if button == "back to search":
-        return "I have not found what fits. I start a new search."
-    return f"I try {button}."
+        return f"No product on page {state.number} fits. "
+    return "I have not found what fits. " if button == "back to search" else ""
 
 
 def _why_on_item(state: WebShopState, product: Listed, button: str) -> str:
+    """A reason for a button of a product's page that is no option."""
     unshown = _several(state.unshown_words)
     if button in ("description", "features", "reviews"):
-        return f"The page does not say {unshown}. I read the {button}." if unshown else f"I read the {button}."
+        return f"The page does not say {unshown}. " if unshown else ""
     if button in ("< prev", "back to search"):
         return _why_back(state, product, unshown)
-    if button == _BUY:
-        nothing = "Nothing is chosen. " if state.values else "There is nothing to choose. "
-        chosen = f"Chosen: {_several(state.chosen)}. " if state.chosen else nothing
-        judged = "" if state.request.cap is None else f", {_judged(state, product)}"
-        return f"{chosen}It costs {_price(product)}{judged}. I buy it."
-    if button in state.missing_values:
-        return f"{button} is asked for. I choose it."
-    if button in state.values:
-        return f"{button} is nearest to what is asked for. I choose it."
-    return f"I try {button}."
+    if button != _BUY:
+        return ""
+    nothing = "Nothing is chosen. " if state.values else "There is nothing to choose. "
+    chosen = f"Chosen: {_several(state.chosen)}. " if state.chosen else nothing
+    judged = "" if state.request.cap is None else f", {_judged(state, product)}"
+    return f"{chosen}It costs {_price(product)}{judged}. "
 
 
 def _why_back(state: WebShopState, product: Listed, unshown: str) -> str:
@@ -208,10 +213,10 @@ def _why_back(state: WebShopState, product: Listed, unshown: str) -> str:
         before = said_in(state.request.words, " ".join([product.title, *state.values]))
         read = said_in(state.request.words, state.texts[state.text_page])
         found = [word for word in read if word not in before]
-        return f"The {state.text_page} say {_several(found)}. I go back." if found else "That says nothing new. I go back."
+        return f"The {state.text_page} say {_several(found)}. " if found else "That says nothing new. "
     if not state.fits_price(product):
-        return f"It costs {_price(product)}, above the limit. I go back."
-    return f"The page does not say {unshown}. I go back." if unshown else "I go back."
+        return f"It costs {_price(product)}, above the limit. "
+    return f"The page does not say {unshown}. " if unshown else ""
 
 
 def _wanted(request: Request, most: int | None = None) -> str:

@@ -46,6 +46,7 @@ class Corpus(ABC):
         # share of dialogues in which loss falls on what is seen, too: pages that repeat what stood before them teach
         # to copy much sooner than replies alone
         self.learn_seen = 0.0
+        self.shortened = 0.0  # share of episodes in which less is seen than there is, so that there is more to decide
         self.agent_instruction = agent_instruction.strip()
         self.world_model_instruction = world_model_instruction.strip()
 

@@ -33,7 +33,7 @@ from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
 from train.tiny_base.copying import CopyingHeads
 from train.tiny_base.corpus import Corpus, batches
 from train.tiny_base.sciworld_corpus import SciWorldCorpus
-from train.tiny_base.tokenizer import train_tokenizer
+from train.tiny_base.tokenizer import spellings, train_tokenizer
 from train.tiny_base.webshop_corpus import WebShopCorpus
 from train.tiny_base.webshop_markets import PublishedMarket, open_markets
 
@@ -100,8 +100,8 @@ def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
 class Pretraining:
     """The model with its optimisers: Muon for the matrices, AdamW for embeddings and norms."""
 
-    def __init__(self, model: MistralForCausalLM, recipe: dict, state_file: Path):
-        self.model, self.recipe, self.state_file = model, recipe, state_file
+    def __init__(self, model: MistralForCausalLM, recipe: dict, state_file: Path, copying: CopyingHeads | None = None):
+        self.model, self.recipe, self.state_file, self.copying = model, recipe, state_file, copying
         self.device = next(model.parameters()).device
         matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
@@ -110,7 +110,6 @@ class Pretraining:
             torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", lr=rate, weight_decay=decay),
             torch.optim.AdamW(others, betas=(0.9, 0.95), lr=rate, weight_decay=decay),
         ]
-        self.copying = CopyingHeads(model) if recipe.get("copying_heads") else None
         self.seconds = 0.0  # of training, over all starts
         self.total_seconds = 60.0 * sum(stage["minutes"] for stage in recipe["stages"])
         if state_file.exists():
@@ -128,7 +127,7 @@ class Pretraining:
             for number, stage in enumerate(self.recipe["stages"]):
                 end += 60.0 * stage["minutes"]
                 corpus.with_instruction = stage["with_instruction"]
-                corpus.learn_seen = stage.get("learn_seen", 0.0)
+                corpus.learn_seen, corpus.shortened = stage.get("learn_seen", 0.0), stage.get("shortened", 0.0)
                 # a restart goes on with new text, not with the text it began with
                 rng = random.Random(f"{self.recipe['seed']} {number} {self.seconds:.0f}")
                 data = batches(corpus, tokenizer, stage["lengths"], stage["tokens_per_batch"], rng)
@@ -205,7 +204,8 @@ def main() -> None:
     lock = Lock(args.state_file, "wait until it has ended, or choose another --state_file")
     model = build_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
     print(f"{model.num_parameters():,} parameters, vocabulary {len(tokenizer)}")
-    Pretraining(model, recipe, args.state_file).run(corpus, tokenizer)
+    heads = CopyingHeads(model, spellings(tokenizer), tokenizer.bos_token_id) if recipe.get("copying_heads") else None
+    Pretraining(model, recipe, args.state_file, heads).run(corpus, tokenizer)
     model.to(torch.bfloat16).save_pretrained(args.output_dir)
     lock.release()
     print(f"wrote {args.output_dir}: {model.num_parameters():,} parameters in bfloat16")

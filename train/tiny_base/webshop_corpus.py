@@ -20,7 +20,8 @@ from train.tiny_base.webshop_words import ID, Rename, every_id_piece, exchanged,
 _ERRING = 0.5  # share of episodes with wrong turns
 _ERROR = 0.15  # chance per step there that one begins
 _TRUE = 0.6  # share of task knowledge for the agent that is of this very request
-_MIXED = 0.6  # share of episodes with the results in an order that is not the engine's
+_FEW = (2, 3, 4)  # products on a shortened results page
+_MIXED = 0.2  # share of episodes with the results in an order that is not the engine's
 _INVENTED = 0.35  # share of a demo shop's episodes with invented words
 _PUBLISHED = 0.7  # share of episodes in the real shop, where there is one
 _BACK = "click[< Prev]"
@@ -40,9 +41,9 @@ class WebShopCorpus(Corpus):
         real = self.published is not None and rng.random() < _PUBLISHED
         market = self.published if real else rng.choice(self.markets)
         errand = market.errand(rng)
-        task, rows = _run(market, errand, rng)
+        task, rows = _run(market, errand, rng, self.shortened)
         true = as_world_model or rng.random() < _TRUE
-        other = None if true else _run(market, market.errand(rng, errand[0].query), rng)
+        other = None if true else _run(market, market.errand(rng, errand[0].query), rng, self.shortened)
         rename = self._renaming(market, task, rng)
         state, turns = WebShopState.at_start(rename(task)), []
         for number, (action, observation, learn) in enumerate(rows):
@@ -72,12 +73,13 @@ class WebShopCorpus(Corpus):
         return compose_task_knowledge(expert, rng.sample(mistakes, min(len(mistakes), rng.choice((0, 1, 1, 2)))))
 
 
-def _run(market: Market, errand: Errand, rng: random.Random) -> tuple[str, list[Row]]:
+def _run(market: Market, errand: Errand, rng: random.Random, shortened: float) -> tuple[str, list[Row]]:
     """The task's text, and what was done and seen, wrong turns included."""
     goal, actions = errand
     session = Session(market.shop, goal)
     error = _ERROR if rng.random() < _ERRING else 0.0
-    mixed = _mixing(market.shop, goal, actions, rng)
+    most = rng.choice(_FEW) if rng.random() < shortened else PAGE
+    mixed = _mixing(market.shop, goal, actions, most, rng)
     product = market.shop.product(goal.asin)
     task = page = session.reset()
     rows = []
@@ -88,14 +90,16 @@ def _run(market: Market, errand: Errand, rng: random.Random) -> tuple[str, list[
     return task, rows
 
 
-def _mixing(shop: Shop, goal: Goal, actions: list[str], rng: random.Random):
-    """Lists the products of a results page in another order, what looks as fitting as the asked one last."""
+def _mixing(shop: Shop, goal: Goal, actions: list[str], most: int, rng: random.Random):
+    """Lists a results page's products in another order, what looks as fitting as the asked one last; ``most`` of them."""
     request = parse_request(goal.instruction_text)
     others = [shop.product(asin) for asin in shop.search(request.query)[:PAGE] if asin != goal.asin]
     last = {other.asin for other in rivals(shop.product(goal.asin), others, request)}
-    if rng.random() > _MIXED or any(f"click[{asin}]" in actions for asin in last):
-        return str
+    keep_order = rng.random() > _MIXED or any(f"click[{asin}]" in actions for asin in last)
     salt = rng.random()
+
+    def chance(product: list[str]) -> float:
+        return random.Random(f"{salt} {product[0]}").random()
 
     def mixed(page: str) -> str:
         parts = page.split(SEP)
@@ -103,7 +107,10 @@ def _mixing(shop: Shop, goal: Goal, actions: list[str], rng: random.Random):
             return page
         start = parts.index("Next >") + 1
         listed = [parts[place:place + 3] for place in range(start, len(parts), 3)]
-        listed.sort(key=lambda product: (product[0] in last, random.Random(f"{salt} {product[0]}").random()))
+        kept = sorted(listed, key=lambda product: (f"click[{product[0]}]" not in actions, chance(product)))[:most]
+        listed = [product for product in listed if product in kept]
+        if not keep_order:
+            listed.sort(key=lambda product: (product[0] in last, chance(product)))
         return SEP.join([*parts[:start], *(part for product in listed for part in product)])
 
     return mixed

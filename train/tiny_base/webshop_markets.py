@@ -22,7 +22,7 @@ from eval_agent.webshop.goals import Goal, read_goal
 
 MAX_STEPS = 10
 FIRST_SEED = 1000
-_EASY = 0.75  # share of requests left out whose product is the first result: reading on is practised more often
+_EASY = 0.2  # share of requests left out whose product is the first result: reading on is practised more often
 
 Errand = tuple[Goal, list[str]]  # what to buy, and the actions that buy it
 

@@ -63,8 +63,13 @@ def steps(task, history, last):
 def test_the_first_thought_says_what_is_asked(play):
     task, history = play()
     assert thought(task, history, SEARCH) == (
-        "I have to buy caffeine free tea bags for relaxation in mint and pack of 2, for at most 20.00 dollars. "
-        "I search for it."
+        "I search for caffeine free tea bags for relaxation in mint and pack of 2. It may cost 20.00 dollars."
+    )
+    assert thought(*play(SEARCH, "click[Back to Search]"), SEARCH) == (
+        "I search for caffeine free tea bags for relaxation in mint and pack of 2 again."
+    )
+    assert thought(*play(SEARCH, "click[Back to Search]"), "search[mint tea]") == (
+        "I have not found what fits. I search for mint tea."
     )
 
 
@@ -74,29 +79,41 @@ def test_results_are_read_out_up_to_the_one_that_fits(play):
     above = listed[: listed.index("W0RIGHTONE")]
     assert ("W0DEARONE1 costs 45.0." in told) == ("W0DEARONE1" in above)
     assert ("W0SWEETTEA lacks caffeine." in told) == ("W0SWEETTEA" in above)
-    assert told.endswith("W0RIGHTONE says caffeine, free, tea and bags and costs 12.5, within the limit. I look at it.")
+    assert told.endswith("W0RIGHTONE says caffeine, free, tea and bags and costs 12.5, within the limit. I click W0RIGHTONE.")
 
 
 def test_options_are_taken_one_by_one(play):
     task, history = play(SEARCH, OPEN)
-    assert thought(task, history, "click[mint]") == "mint is asked for. I choose it."
-    assert thought(task, history, "click[rose]") == "rose is nearest to what is asked for. I choose it."
-    assert thought(*play(SEARCH, OPEN), "click[Buy Now]") == "Nothing is chosen. It costs 12.5, within the limit. I buy it."
+    assert thought(task, history, "click[mint]") == "The flavor name is mint. I click mint."
+    assert thought(task, history, "click[rose]") == "The nearest is rose. I click rose."
+    assert thought(*play(SEARCH, OPEN), "click[Buy Now]") == (
+        "Nothing is chosen. It costs 12.5, within the limit. I click Buy Now."
+    )
     assert thought(*play(SEARCH, OPEN, "click[mint]", "click[pack of 2]"), "click[Buy Now]") == (
-        "Chosen: mint and pack of 2. It costs 12.5, within the limit. I buy it."
+        "Chosen: mint and pack of 2. It costs 12.5, within the limit. I click Buy Now."
     )
 
 
 def test_what_the_title_does_not_say_is_looked_up(play):
-    assert thought(*play(SEARCH, OPEN), "click[Features]") == "The page does not say relaxation. I read the features."
+    assert thought(*play(SEARCH, OPEN), "click[Features]") == "The page does not say relaxation. I click Features."
     task, history = play(SEARCH, OPEN, "click[Features]")
-    assert thought(task, history, "click[< Prev]") == "The features say relaxation. I go back."
+    assert thought(task, history, "click[< Prev]") == "The features say relaxation. I click < Prev."
     task, history = play(SEARCH, OPEN, "click[Description]")
-    assert thought(task, history, "click[< Prev]") == "That says nothing new. I go back."
+    assert thought(task, history, "click[< Prev]") == "That says nothing new. I click < Prev."
+
+
+@pytest.mark.parametrize("actions, action", [
+    ((), SEARCH), ((SEARCH,), OPEN), ((SEARCH,), "click[Next >]"), ((SEARCH,), "click[Back to Search]"),
+    ((SEARCH, OPEN), "click[mint]"), ((SEARCH, OPEN), "click[Description]"), ((SEARCH, OPEN), "click[blue]"),
+    ((SEARCH, OPEN, "click[Reviews]"), "click[< Prev]"), ((SEARCH, OPEN), "click[Buy Now]"), ((), "click[Buy Now]"),
+])
+def test_a_thought_names_what_the_action_names_after_the_same_verb(play, actions, action):
+    verb, _, named = action[:-1].partition("[")
+    assert f"I {verb}{' for' if verb == 'search' else ''} {named}" in thought(*play(*actions), action)
 
 
 def test_a_wrong_product_is_left_for_a_reason(play):
-    assert thought(*play(SEARCH, "click[W0DEARONE1]"), "click[< Prev]") == "It costs 45.0, above the limit. I go back."
+    assert thought(*play(SEARCH, "click[W0DEARONE1]"), "click[< Prev]") == "It costs 45.0, above the limit. I click < Prev."
     assert "The page does not say caffeine, free, relaxation" in thought(*play(SEARCH, "click[W0SWEETTEA]"), "click[< Prev]")
     told = thought(*play(SEARCH, "click[W0DEARONE1]", "click[< Prev]"), OPEN)
     listed = play(SEARCH)[1][-1][1]

@@ -39,10 +39,21 @@ def test_results_are_in_many_orders_and_the_thoughts_are_true_of_them(episodes):
             if opened and turn.learn and state.page == RESULTS:
                 names = [product.asin for product in state.listed]
                 places.add(names.index(opened[1]))
-                told = [name for name in names if f"{name} " in turn.reply.split("Action:")[0]]
+                told = [name for name in names if name in turn.reply.split("Action:")[0]]
                 assert told == names[: len(told)] and told[-1] == opened[1]
             state.update(action_of(turn.reply), turn.observation)
     assert len(places) > 4
+
+
+def test_shortened_results_still_list_what_is_bought(corpus):
+    corpus.shortened = 1.0
+    episodes = [corpus.episode(random.Random(seed), informed=False, as_world_model=True) for seed in range(60)]
+    corpus.shortened = 0.0
+    for _, _, turns in episodes:
+        results = [turn.observation for turn in turns if "Next >" in turn.observation]
+        assert all(len(set(re.findall(r"W\d{9}", page))) <= 4 for page in results)
+        bought = [action for action in (action_of(turn.reply) for turn in turns if turn.learn) if "[W" in action][-1]
+        assert any(bought[6:-1] in page for page in results)
 
 
 def test_wrong_turns_are_not_learnt_and_are_found_out_of(episodes):
