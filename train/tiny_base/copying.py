@@ -61,7 +61,7 @@ class _Match:
 
 # the "click" of an action is like the "I" of a thought where it stands before another token
 _SAID = {"[": {"click": 1.0, "for": 1.0}, "click": {"I": 1.0}, "is": {":": 1.0}}
-_APART = ("[", "click", "for", "is", "I", ":", ".", "Thought", ">", "[SEP]", "search")  # their codes have nothing in common
+_APART = ("[", "click", "for", "is", "I", ":", ".", "Thought", ">", "[SEP]", "search")  # their codes are kept apart
 _NEAR = {3: 45.0, 4: 50.0, 5: 300.0}
 _FOLLOWERS = (
     _Match(own={"[": {}, "click": {}}, before=_SAID, others=(True, True), none=150.0, far={5: 30.0}),
@@ -75,24 +75,24 @@ _FOLLOWERS = (
 class CopyingHeads:
     """Sets the heads of a fresh model; ``keep()`` puts them back after a training step.
 
-    ``spellings``: what each token of the vocabulary is without its space, as equal ones share a code; ``beginning``: the
+    ``pieces``: what each token of the vocabulary is without its space, as equal ones share a code; ``beginning``: the
     id of the token that every text begins with. The scores are high because training lets the other dimensions grow,
     and the norm makes the codes the smaller for it. Raises ValueError for a model of other sizes.
     """
 
     @torch.no_grad()
-    def __init__(self, model: MistralForCausalLM, spellings: list[str], beginning: int):
+    def __init__(self, model: MistralForCausalLM, pieces: list[str], beginning: int):
         config, layers = model.config, model.model.layers
         if (config.hidden_size, layers[0].self_attn.head_dim) != (256, 64):
             raise ValueError("copying heads need 256 dimensions and heads of 64")
         self._embeddings = embeddings = model.get_input_embeddings().weight
-        self._set_embeddings(embeddings, spellings, beginning)
+        self._set_embeddings(embeddings, pieces, beginning)
         before, after = (_root_mean_square(written) for written in (0, _WRITTEN.stop - _WRITTEN.start))
         first, second = (layers[number].self_attn for number in (0, 1))
         for head, (distance, (start, stop)) in enumerate(_BACK.items()):
             _look_back(first, head, distance, config, before)
             _write(first, head, start, _PLACES[distance], stop - start, gain=before)
-        codes = {name: row[_CODE] / _SIZE for name, row in zip(spellings, embeddings)}
+        codes = {name: row[_CODE] / _SIZE for name, row in zip(pieces, embeddings)}
         for head, match in enumerate(_FOLLOWERS):
             _find_follower(second, head, after, match, codes)
             _write(second, head, 0, 0, 64, gain=_GUESS * _SIZE)
@@ -115,14 +115,14 @@ class CopyingHeads:
         free = self._embeddings[:, _FREE]
         self._embeddings[:, _FREE] = free * (_SIZE * math.sqrt(len(_FREE)) / free.norm(dim=1, keepdim=True))
 
-    def _set_embeddings(self, embeddings: torch.Tensor, spellings: list[str], beginning: int) -> None:
+    def _set_embeddings(self, embeddings: torch.Tensor, pieces: list[str], beginning: int) -> None:
         embeddings.normal_(std=_SIZE)
-        numbers = {spelling: number for number, spelling in enumerate(dict.fromkeys([*_APART, *spellings]))}
-        codes = _codes(len(numbers))[[numbers[spelling] for spelling in spellings]]
+        numbers = {piece: number for number, piece in enumerate(dict.fromkeys([*_APART, *pieces]))}
+        codes = _codes(len(numbers))[[numbers[piece] for piece in pieces]]
         embeddings[:len(codes), _CODE] = _SIZE * codes
         embeddings[beginning, _CODE] = 0.0
         embeddings[:, [_ID, _BEGINNING]] = 0.0
-        embeddings[[bool(ID_PIECE.fullmatch(name)) for name in spellings] + [False] * (len(embeddings) - len(spellings)),
+        embeddings[[bool(ID_PIECE.fullmatch(name)) for name in pieces] + [False] * (len(embeddings) - len(pieces)),
                    _ID] = _ID_VALUE
         embeddings[:, _CONSTANT] = _CONSTANT_VALUE
         embeddings[beginning, [_BEGINNING, _CONSTANT]] = torch.tensor([_CONSTANT_VALUE, 0.0])
@@ -158,7 +158,7 @@ def _set_parts(layers) -> list[torch.Tensor]:
 
 
 def _codes(count: int) -> torch.Tensor:
-    """[count, 64] signs: a word of Golay's extended code, so that any two differ in 8 of 24, and 40 drawn at random.
+    """[count, 64] signs: a word of Golay's extended code, so that any two differ in at least 8 of 24, and 40 drawn.
 
     The first ones, for _APART, differ in 12 of 24, as far as there are such.
     """

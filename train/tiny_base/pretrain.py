@@ -33,7 +33,7 @@ from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
 from train.tiny_base.copying import CopyingHeads
 from train.tiny_base.corpus import Corpus, batches
 from train.tiny_base.sciworld_corpus import SciWorldCorpus
-from train.tiny_base.tokenizer import spellings, train_tokenizer
+from train.tiny_base.tokenizer import bare_pieces, train_tokenizer
 from train.tiny_base.webshop_corpus import WebShopCorpus
 from train.tiny_base.webshop_markets import PublishedMarket, open_markets
 
@@ -204,7 +204,7 @@ def main() -> None:
     lock = Lock(args.state_file, "wait until it has ended, or choose another --state_file")
     model = build_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
     print(f"{model.num_parameters():,} parameters, vocabulary {len(tokenizer)}")
-    heads = CopyingHeads(model, spellings(tokenizer), tokenizer.bos_token_id) if recipe.get("copying_heads") else None
+    heads = CopyingHeads(model, bare_pieces(tokenizer), tokenizer.bos_token_id) if recipe.get("copying_heads") else None
     Pretraining(model, recipe, args.state_file, heads).run(corpus, tokenizer)
     model.to(torch.bfloat16).save_pretrained(args.output_dir)
     lock.release()

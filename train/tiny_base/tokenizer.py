@@ -58,7 +58,7 @@ def train_tokenizer(
     )
 
 
-def spellings(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+def bare_pieces(tokenizer: PreTrainedTokenizerFast) -> list[str]:
     """What each piece of the vocabulary is without the space before it, in the order of the ids."""
     pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     return [piece.removeprefix(SPACE) or SPACE for piece in pieces]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from train.tiny_base.tokenizer import spellings, train_tokenizer
+from train.tiny_base.tokenizer import bare_pieces, train_tokenizer
 
 ID = ["B09Q", "K", "T", "V", "J", "F", "7"]
 TEXT = ["click[brown] [SEP] brown [SEP] Brown Shoes, brown. It costs 12.5 [SEP] B09QKTVJF7"] * 99
@@ -19,7 +19,7 @@ def tokenizer():
 ])
 def test_a_text_is_read_back_and_an_id_is_four_signs_and_six(tokenizer, text):
     assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
-    names = spellings(tokenizer)
+    names = bare_pieces(tokenizer)
     pieces = [names[piece] for piece in tokenizer(text)["input_ids"]]
     whole = "B09QKTVJF7" in text and not text.endswith(("x", "Z"))
     assert (" ".join(ID) in " ".join(pieces)) == whole
@@ -33,7 +33,7 @@ def test_a_demo_shop_s_id_is_three_signs_and_pairs():
 def test_a_word_can_be_copied_from_a_page_into_a_click(tokenizer):
     """With or without its space it is cut alike, seldom words too; without twins of pieces it is not."""
     def cut(tokenizer, word: str) -> list[str]:
-        return [spellings(tokenizer)[piece] for piece in tokenizer(word, add_special_tokens=False)["input_ids"]]
+        return [bare_pieces(tokenizer)[piece] for piece in tokenizer(word, add_special_tokens=False)["input_ids"]]
 
     for word in ("brown", "Shoes", "brownish", "xylophone", "12"):
         assert [piece for piece in cut(tokenizer, f" {word}") if piece != "\u0120"] == cut(tokenizer, word)
@@ -44,7 +44,7 @@ def test_a_word_can_be_copied_from_a_page_into_a_click(tokenizer):
 
 def test_so_many_pieces_as_were_asked_for_have_a_twin(tokenizer):
     """Where the text has as many."""
-    names = spellings(tokenizer)
+    names = bare_pieces(tokenizer)
     twins = {name for name in names if names.count(name) == 2}
     assert {"brown", "[SEP]", "12", "B09Q"} <= twins and len(twins) <= 20
     assert len(names) == len(tokenizer) <= 320
