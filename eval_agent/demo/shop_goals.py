@@ -50,18 +50,16 @@ def draw_goal(product: Product, rng: random.Random) -> dict:
 def served(shop, goal: dict, max_steps: int) -> list[str] | None:
     """What the rule-written buyer does in at most ``max_steps``; None where a careful reader could not do the same.
 
-    The product has to be on the first page, and each product above it has to show a reason against it there, or on
-    its own page where the buyer opens it.
+    The product has to be on the first page, and each product above it has to show a reason against it there.
     """
     try:
-        actions = buy(shop, goal["asin"], goal["instruction_text"], goal["options"], goal["attributes"], max_steps)
+        actions = buy(shop, goal["asin"], goal["instruction_text"], goal["options"], max_steps)
     except NoWay:
         return None
     request = parse_request(goal["instruction_text"])
     found = shop.search(request.query)
     above = [shop.product(asin) for asin in found[: found.index(goal["asin"])]]
-    unexplained = [other for other in rivals(shop.product(goal["asin"]), above, request)
-                   if f"click[{other.asin}]" not in actions]
+    unexplained = rivals(shop.product(goal["asin"]), above, request)
     return None if unexplained or "click[Next >]" in actions else actions
 
 

@@ -12,7 +12,7 @@ from eval_agent.webshop import request as webshop_request
 from eval_agent.webshop.request import Request, price_of, said_in
 
 malformed = 0  # as of any synthesizer: answers to ask for again
-_MOST_NAMED = 8
+_MOST_NAMED = 2  # words of a request that are named as an example
 _MOST_WORDS = 20  # of a request or a title in state knowledge
 _BUY = "buy now"
 _SOURCES = (__file__, webshop_state.__file__, webshop_request.__file__)
@@ -37,7 +37,7 @@ def task_knowledge(chosen: list[Step], rejected: list[Step]) -> str:
 def compose_task_knowledge(expert: WebShopState, mistakes: list[str]) -> str:
     """From the state in which the expert bought, and what one should not do."""
     request, product = expert.request, expert.product
-    words = _several(expert.title_words(product)) if product else ""
+    words = _some(expert.title_words(product)) if product else ""
     product_is = f"whose title says {words}" if words else "that fits"
     text = f"Task Knowledge: When you have to buy {_wanted(request)}, you should choose a product {product_is}"
     if request.cap is not None:
@@ -66,7 +66,7 @@ def mistakes_of(expert: WebShopState, explored: WebShopState, rejected: list[Ste
         if not explored.fits_price(bought):
             found.append(f"buy one that costs {_price(bought)}")
         elif lacking:
-            found.append(f"buy one that lacks {_several(lacking)}")
+            found.append(f"buy one that lacks {_some(lacking)}")
     if bought:
         found += [f"buy before you choose {value}" for value in expert.chosen if value not in explored.chosen]
     actions = [(step.action, after.observation) for step, after in zip(rejected, rejected[1:])]
@@ -114,7 +114,7 @@ def _where(state: WebShopState) -> list[str]:
     if state.missing_values:
         parts.append(f"Not chosen yet: {_several(state.missing_values)}.")
     if state.unshown_words:
-        parts.append(f"The page does not say {_several(state.unshown_words)}.")
+        parts.append(f"The page does not say {_some(state.unshown_words)}.")
     return parts
 
 
@@ -161,19 +161,10 @@ def _why_search(state: WebShopState, query: str) -> str:
 
 
 def _why_open(state: WebShopState, choice: Listed) -> str:
-    """The products of the page read out up to the one to open: what each lacks of the request."""
-    words, parts = state.title_words(choice), []
-    for product in state.listed[: state.listed.index(choice) if choice in state.listed else 0]:
-        lacking = _lacking(state, product, words)
-        if product.asin.lower() in state.opened:
-            parts.append(f"{product.asin} was not right.")
-        elif not state.fits_price(product):
-            parts.append(f"{product.asin} costs {_price(product)}.")
-        else:
-            parts.append(f"{product.asin} lacks {lacking[0]}." if lacking else f"{product.asin} may fit.")
-    says = f"says {_several(words)} and " if words else ""
+    words = state.title_words(choice)
+    says = f"says {words[0]}" if words else "may fit"
     judged = "" if state.request.cap is None else f", {_judged(state, choice)}"
-    return " ".join([*parts, f"{choice.asin} {says}costs {_price(choice)}{judged}. I click {choice.asin}."])
+    return f"{choice.asin} {says}{judged}. I click {choice.asin}."
 
 
 def _group(state: WebShopState, value: str) -> str:
@@ -194,7 +185,7 @@ def _why_turn(state: WebShopState, button: str) -> str:
 
 def _why_on_item(state: WebShopState, product: Listed, button: str) -> str:
     """A reason for a button of a product's page that is no option."""
-    unshown = _several(state.unshown_words)
+    unshown = "".join(state.unshown_words[:1])
     if button in ("description", "features", "reviews"):
         return f"The page does not say {unshown}. " if unshown else ""
     if button in ("< prev", "back to search"):
@@ -213,7 +204,7 @@ def _why_back(state: WebShopState, product: Listed, unshown: str) -> str:
         before = said_in(state.request.words, " ".join([product.title, *state.values]))
         read = said_in(state.request.words, state.texts[state.text_page])
         found = [word for word in read if word not in before]
-        return f"The {state.text_page} say {_several(found)}. " if found else "That says nothing new. "
+        return f"The {state.text_page} say {found[0]}. " if found else "That says nothing new. "
     if not state.fits_price(product):
         return f"It costs {_price(product)}, above the limit. "
     return f"The page does not say {unshown}. " if unshown else ""
@@ -241,7 +232,11 @@ def _button(action: str) -> str:
     return action.partition("[")[2].rpartition("]")[0]
 
 
+def _some(words: list[str]) -> str:
+    return _several(words[:_MOST_NAMED])
+
+
 def _several(names: list[str]) -> str:
-    """"a, b and c" of the first few different names."""
-    names = list(dict.fromkeys(names))[:_MOST_NAMED]
+    """"a, b and c" of the different names."""
+    names = list(dict.fromkeys(names))
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" and {names[-1]}" if names else ""

@@ -1,9 +1,7 @@
 """Buyers by rule: one of a goal's own product, which it knows, and the blind one, to see what looking is worth.
 
 The first searches only with the request's words.
-Search, Next > up to the product's page, the product, its options in the order of the page, Buy Now. Steps that are
-left go to what a careful buyer does: opening a product that looks as fitting and lacks a value asked for, and
-reading Features or Description for an attribute that the title does not show.
+Search, Next > up to the product's page, the product, its options in the order of the page, Buy Now.
 """
 
 from eval_agent.webshop.catalogue import Product
@@ -14,7 +12,6 @@ from eval_agent.webshop.reward import matching_options, wanted_options
 from eval_agent.webshop.store import Shop
 
 PAGE = 10  # products on a results page
-_ASIDE = 2  # steps of one look aside: there and back
 
 
 class NoWay(Exception):
@@ -33,7 +30,7 @@ def expert_actions(shop: Shop, goal: Goal, max_steps: int) -> list[str]:
         raise NoWay("the reward takes no choice of options for the one asked for")
     if parts.reward < 1.0:
         raise NoWay("its own product does not earn 1.0")
-    return buy(shop, goal.asin, goal.instruction_text, list(chosen.values()), goal.attributes, max_steps)
+    return buy(shop, goal.asin, goal.instruction_text, list(chosen.values()), max_steps)
 
 
 def blind_actions(shop: Shop, goal: Goal) -> list[str]:
@@ -61,8 +58,8 @@ def _like(product: Product, option: str | tuple[str, str]) -> tuple[str, str]:
     raise NoWay("the product has no option like the one asked for")
 
 
-def buy(shop, asin: str, instruction: str, values: list[str], attributes: list[str], max_steps: int) -> list[str]:
-    """Actions that buy ``asin`` with ``values`` chosen, at most ``max_steps``; ``attributes`` are looked up.
+def buy(shop, asin: str, instruction: str, values: list[str], max_steps: int) -> list[str]:
+    """Actions that buy ``asin`` with ``values`` chosen, at most ``max_steps``.
 
     ``shop`` has ``search(query)``, ids, and ``product(asin)``. Raises NoWay where the results do not have the
     product, or it does not have a value.
@@ -71,22 +68,12 @@ def buy(shop, asin: str, instruction: str, values: list[str], attributes: list[s
     found = shop.search(request.query)
     if asin not in found:
         raise NoWay("the request's words do not find the product")
-    product, page = shop.product(asin), found.index(asin) // PAGE
-    clicks = _in_page_order(product, values)
-    spare = max_steps - (1 + page + 1 + len(clicks) + 1)
-    if spare < 0:
+    pages = ["click[Next >]"] * (found.index(asin) // PAGE)
+    options = [f"click[{value}]" for value in _in_page_order(shop.product(asin), values)]
+    actions = [f"search[{request.query}]", *pages, f"click[{asin}]", *options, "click[Buy Now]"]
+    if len(actions) > max_steps:
         raise NoWay(f"it takes more than {max_steps} steps")
-    above = [shop.product(name) for name in found[page * PAGE: found.index(asin)]]
-    twin = next((other.asin for other in rivals(product, above, request) if not _has(other, clicks)), None)
-    look = _look(product, attributes)
-    actions = [f"search[{request.query}]", *["click[Next >]"] * page]
-    if twin and spare >= _ASIDE:
-        actions += [f"click[{twin}]", "click[< Prev]"]
-        spare -= _ASIDE
-    actions.append(f"click[{asin}]")
-    if look and spare >= _ASIDE:
-        actions += [f"click[{look}]", "click[< Prev]"]
-    return [*actions, *(f"click[{value}]" for value in clicks), "click[Buy Now]"]
+    return actions
 
 
 def _in_page_order(product: Product, values: list[str]) -> list[str]:
@@ -102,17 +89,3 @@ def rivals(product: Product, above: list[Product], request: Request) -> list[Pro
     words = said_in(request.words, product.title)
     return [other for other in above if said_in(words, other.title) == words
             and (request.cap is None or (price_of(other.tag) or 0.0) <= request.cap)]
-
-
-def _has(product: Product, values: list[str]) -> bool:
-    shown = [value for group in product.options.values() for value in group]
-    return all(value in shown for value in values)
-
-
-def _look(product: Product, attributes: list[str]) -> str | None:
-    """The page of texts that says most of the ``attributes`` that the title does not show."""
-    hidden = [text for text in attributes if text.lower() not in product.title.lower()]
-    texts = {"Features": " ".join(product.bullets).lower(), "Description": product.description.lower()}
-    counts = {name: sum(wanted.lower() in text for wanted in hidden) for name, text in texts.items()}
-    best = max(counts, key=counts.get)
-    return best if counts[best] else None

@@ -10,7 +10,8 @@ tokens, and forgets it where learning by heart is the shorter way.
                          before n stand, and writes j's code: the guess for n + 1. Where there is no such j it looks at
                          the text's beginning, and guesses nothing
     layer 1, head 1      at "[" it guesses what the thought names: what followed the nearest "click" or "for"; and in the
-                         thought, at "click", what followed "is" ("The color is red. I click red."), or the nearest id
+                         thought, at "click", what followed "is" ("The color is red. I click red."), or the nearest id;
+                         and at "costs" what followed the nearest "$"
     layer 1, head 2      at a thought's beginning it guesses the first id of the page, which follows "Next > [SEP]"; and at
                          "is", after "The color", what followed "color:"
     layer 1, head 3      writes the code of what it looks at; where to look it learns
@@ -46,29 +47,36 @@ _GUESS, _POINTER = 8.0, 5.0  # the guess against a token's own code, and that of
 
 @dataclass
 class _Match:
-    """A head that looks for what followed this token before: ``own`` and ``before`` say as what others it reads one.
+    """A head that looks for what followed this token before.
 
-    ``others``: whether it looks for every other token as it is, here and before; ``none``: the score of the beginning;
-    ``far``: what is taken off for distance, by pairs that make half a turn over a context.
+    ``read_as``: as what others it reads this token, the one before it, and the one before that: token: others, each with
+    its weight; ``others``: whether it looks for every other token as it is, at each of these places; ``none``: the score
+    of the beginning; ``far``: what is taken off for distance, by pairs that make half a turn over a context.
     """
 
-    own: dict[str, dict[str, float]]  # token: others, each with its weight
-    before: dict[str, dict[str, float]]
-    others: tuple[bool, bool]
+    read_as: tuple[dict[str, dict[str, float]], ...]
+    others: tuple[bool, ...]
     none: float
     far: dict[int, float]
 
 
-# the "click" of an action is like the "I" of a thought where it stands before another token
-_SAID = {"[": {"click": 1.0, "for": 1.0}, "click": {"I": 1.0}, "is": {":": 1.0}}
-_APART = ("[", "click", "for", "is", "I", ":", ".", "Thought", ">", "[SEP]", "search")  # their codes are kept apart
-_NEAR = {3: 45.0, 4: 50.0, 5: 300.0}
+# a thought or an action says things after other words than the page or the thought that it repeats: "The color is red"
+# and "color: red", "It costs 12" and "$12", "Thought: B08Q", "I click B08Q" and "Next > [SEP] B08Q"
+_SAID = {
+    "[": {"click": 1.0, "for": 1.0}, "is": {":": 1.0}, "costs": {"$": 1.0},
+    ":": {":": 1.0, "[SEP]": 1.0}, ".": {".": 1.0, "[SEP]": 1.0},
+}
+# their codes are kept apart
+_APART = ("[", "click", "for", "is", "I", ":", ".", "Thought", ">", "[SEP]", "search", "costs", "$")
 _FOLLOWERS = (
-    _Match(own={"[": {}, "click": {}}, before=_SAID, others=(True, True), none=150.0, far={5: 30.0}),
-    _Match(own={"[": {"click": 1.0, "for": 1.0}, "click": {"is": 1.5}}, before={"click": {"I": 1.0}, "search": {"search": 1.0}},
-           others=(False, False), none=195.0, far=_NEAR),
-    _Match(own={":": {"[SEP]": 1.0}, "is": {":": 1.0}}, before={"Thought": {">": 1.0}}, others=(False, True), none=255.0,
-           far={5: 40.0}),
+    _Match(read_as=({"[": {}, "click": {}, "costs": {}}, {**_SAID, "click": {"is": 0.7, ":": 0.7, ".": 0.7}},
+                    {**_SAID, "click": {"I": 1.0}, "Thought": {"Thought": 1.0, ">": 1.0}}),
+           others=(True, True, True), none=150.0, far={5: 30.0}),
+    _Match(read_as=({"[": {"click": 1.0, "for": 1.0}, "click": {"is": 1.5}, "costs": {"$": 1.5}},
+                    {"click": {"I": 1.0}, "search": {"search": 1.0}, "I": {}}, {}),
+           others=(False, False, False), none=195.0, far={3: 45.0, 4: 50.0, 5: 300.0}),
+    _Match(read_as=({":": {"[SEP]": 1.0}, "is": {":": 1.0}}, {"Thought": {">": 1.0}}, {}),
+           others=(False, True, False), none=255.0, far={5: 40.0}),
 )
 
 
@@ -207,7 +215,7 @@ def _find_follower(attention, head: int, size: float, match: _Match, codes: dict
     for back, (first, last) in _PARTS.items():
         known = _BACK[back] if back else (0, 64)
         places = slice(_PLACES[back], _PLACES[back] + known[1] - known[0]) if back else _CODE
-        reading = _reading(codes, match.before if back else match.own, match.others[back > 0], *known)
+        reading = _reading(codes, match.read_as[back], match.others[back], *known)
         weight = size / _SIZE * math.sqrt(_MATCHES[back] * 8 / (last - first))
         for part in range(first, last):
             dimension = next(dimensions)

@@ -95,7 +95,7 @@ def _mixing(shop: Shop, goal: Goal, actions: list[str], most: int, rng: random.R
     request = parse_request(goal.instruction_text)
     others = [shop.product(asin) for asin in shop.search(request.query)[:PAGE] if asin != goal.asin]
     last = {other.asin for other in rivals(shop.product(goal.asin), others, request)}
-    keep_order = rng.random() > _MIXED or any(f"click[{asin}]" in actions for asin in last)
+    keep_order = rng.random() > _MIXED
     salt = rng.random()
 
     def chance(product: list[str]) -> float:
@@ -128,7 +128,7 @@ def _astray(
     if "Next >" in parts:
         others = [part for part in parts if ID.fullmatch(part) and part not in action]
         return [(f"click[{rng.choice(others)}]", False), (_BACK, True)] if others else []
-    if parts[-1] != "Buy Now" or action == _BACK:
+    if parts[-1] != "Buy Now":
         return []
     group = next((values for values in product.options.values() if action[6:-1] in values), ())
     others = [value for value in group if value != action[6:-1]]
@@ -137,10 +137,4 @@ def _astray(
         return [(f"click[{rng.choice(others)}]", False)]
     if way < 0.8:
         return [(f"click[{rng.choice(('Description', 'Features'))}]", False), (_BACK, True)]
-    return [("click[Back to Search]", False), *((turn, True) for turn in _straight(actions[: actions.index(action)]))]
-
-
-def _straight(actions: list[str]) -> list[str]:
-    """``actions`` without looks aside: no step back and nothing that was stepped back from."""
-    following = [*actions[1:], ""]
-    return [turn for turn, after in zip(actions, following) if _BACK not in (turn, after)]
+    return [("click[Back to Search]", False), *((turn, True) for turn in actions[: actions.index(action)])]

@@ -23,6 +23,7 @@ from eval_agent.webshop.goals import Goal, read_goal
 MAX_STEPS = 10
 FIRST_SEED = 1000
 _EASY = 0.2  # share of requests left out whose product is the first result: reading on is practised more often
+_FAR = 0.8  # and of those whose product is on a later page: a greedy agent would turn pages wherever it is in doubt
 
 Errand = tuple[Goal, list[str]]  # what to buy, and the actions that buy it
 
@@ -38,7 +39,8 @@ class Market(ABC):
         while True:
             goal, actions = self._drawn(rng, kind)
             first_result = blind_actions(self.shop, goal)[1:2] == [f"click[{goal.asin}]"]
-            if actions and not (first_result and rng.random() < _EASY):
+            left_out = _EASY if first_result else _FAR if actions and "click[Next >]" in actions else 0.0
+            if actions and rng.random() >= left_out:
                 return goal, actions
 
     @abstractmethod

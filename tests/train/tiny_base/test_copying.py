@@ -64,7 +64,7 @@ def test_where_a_token_stands_for_the_first_time_the_match_looks_at_the_beginnin
     assert match[:, 1:, 0].mean() > 0.85
 
 
-WORDING = "click for search [ I is : . Thought > [SEP] Next color".split()
+WORDING = "click for search [ I is : . Thought > [SEP] Next color costs $".split()
 IDS = ["B0AA", "B0BB", "W12"]
 
 
@@ -77,6 +77,10 @@ IDS = ["B0AA", "B0BB", "W12"]
     ("B0AA 22 FILLER color is 20 . I click", "20"),
     ("Next > [SEP] W12 22 [SEP] 23 [SEP] B0BB FILLER Thought :", "W12"),
     ("[SEP] B0BB FILLER Thought :", None),
+    ("25 $ 20 . 21 [SEP] 22 [SEP] $ 23 . 24 [SEP] 25 costs", "23"),
+    ("$ 20 . 21 [SEP] 22 20 26 FILLER costs 20", "."),  # not what followed 20 elsewhere
+    ("Next > [SEP] B0AA 20 [SEP] 21 [SEP] B0AA 22 FILLER Thought : B0AA", "20"),
+    ("[SEP] B0AA 20 [SEP] 21 [SEP] B0AA 22 FILLER Thought : B0AA 22 . I click B0AA", "22"),
 ])
 def test_what_a_thought_and_its_action_name_is_guessed_by_its_wording(told, guess):
     """What is not guessed by one of the wired heads may be anything, but not the number after another word."""
