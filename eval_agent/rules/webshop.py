@@ -62,7 +62,8 @@ def mistakes_of(expert: WebShopState, explored: WebShopState, rejected: list[Ste
     if bought is None:
         found.append("end without buying")
     elif expert.product and bought.asin != expert.product.asin:
-        lacking = _lacking(explored, bought, expert.title_words(expert.product))
+        has = explored.title_words(bought)
+        lacking = [word for word in expert.title_words(expert.product) if word not in has]
         if not explored.fits_price(bought):
             found.append(f"buy one that costs {_price(bought)}")
         elif lacking:
@@ -171,11 +172,6 @@ def _group(state: WebShopState, value: str) -> str:
     return next((name for name, values in state.options.items() if value in values), "") or "choice"
 
 
-def _lacking(state: WebShopState, product: Listed, words: list[str]) -> list[str]:
-    has = state.title_words(product)
-    return [word for word in words if word not in has]
-
-
 def _why_turn(state: WebShopState, button: str) -> str:
     """A reason for a button of a page without product."""
     if button == "next >":
@@ -185,7 +181,7 @@ def _why_turn(state: WebShopState, button: str) -> str:
 
 def _why_on_item(state: WebShopState, product: Listed, button: str) -> str:
     """A reason for a button of a product's page that is no option."""
-    unshown = "".join(state.unshown_words[:1])
+    unshown = next(iter(state.unshown_words), "")
     if button in ("description", "features", "reviews"):
         return f"The page does not say {unshown}. " if unshown else ""
     if button in ("< prev", "back to search"):

@@ -1,7 +1,7 @@
 """Buyers by rule: one of a goal's own product, which it knows, and the blind one, to see what looking is worth.
 
-The first searches only with the request's words.
-Search, Next > up to the product's page, the product, its options in the order of the page, Buy Now.
+The first searches only with the request's words, and goes straight: Next > up to the product's page, the product, its
+options in the order of the page, Buy Now.
 """
 
 from eval_agent.webshop.catalogue import Product
