@@ -264,6 +264,8 @@ class PaperTask(Fields):
     """In place of the model's, where this task has a base model of its own."""
     shipped: Text | None = None
     """Folder of trained adapters that are taken where there is none in the model's own results."""
+    games: Text | None = None
+    """What is played, where it is not the paper's games: stands behind the benchmark's name in tables."""
 
 
 class PaperSection(Fields):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from eval_agent.config import load_task_config, read_instruction
@@ -10,23 +11,26 @@ from eval_agent.serve.generation import generate_stream
 from eval_agent.serve.loading import add_adapters, plan_models
 
 ROOT = Path(__file__).resolve().parent.parent
-TASK = """You are in the middle of a room. Looking quickly around you, you see a bed 1, a desk 1, and a shelf 1.
+ROOM = """You are in the middle of a room. Looking quickly around you, you see a bed 1, a desk 1, and a shelf 1.
 Your task is to: put a mug in shelf."""
+REQUEST = """WebShop [SEP] Instruction: [SEP] Find me a blue mug with a lid, and price lower than 30.00 dollars [SEP] Search"""
 FORMS = {"agent": "Thought: ", "world_model": "Task Knowledge: "}
 
 
-def test_each_adapter_answers_in_its_form(monkeypatch):
-    monkeypatch.chdir(ROOT)  # their base is data/tiny-mistral
-    models = plan_models(sorted(map(str, Path("data/results/tiny/peft").iterdir())), None)
+@pytest.mark.parametrize("peft, exp_config, task", [
+    ("peft", "alfworld_tiny", ROOM), ("webshop/peft", "webshop_tiny", REQUEST)], ids=["alfworld", "webshop"])
+def test_each_adapter_answers_in_its_form(peft, exp_config, task, monkeypatch):
+    monkeypatch.chdir(ROOT)  # the adapters' base is in data/
+    models = plan_models(sorted(map(str, Path("data/results/tiny", peft).iterdir())), None)
     base = models[0].base
     model, adapters = add_adapters(AutoModelForCausalLM.from_pretrained(base).float(), models)
     engine = Engine(model, AutoTokenizer.from_pretrained(base), adapters, 2048, 2**24)
     assert "experienced_agent" in adapters
-    config = load_task_config("alfworld_tiny", "configs/task")
+    config = load_task_config(exp_config, "configs/task")
     for name in adapters:
         role = "world_model" if name.startswith("world_model") else "agent"
         instruction = read_instruction(getattr(config, role).instruction)
-        prompt = f"[INST] {instruction} [/INST] OK</s>[INST] {TASK} [/INST]"
+        prompt = f"[INST] {instruction} [/INST] OK</s>[INST] {task} [/INST]"
         request = {"model": name, "prompt": prompt, "temperature": 0.0, "max_new_tokens": 80, "echo": False}
         *_, answer = generate_stream(engine, request, 80, None)
         assert answer["text"].strip().startswith(FORMS[role]), f"{name}: {answer['text']}"

@@ -124,9 +124,10 @@ def split_column(column: str) -> tuple[str, str]:
     return task, split
 
 
-def column_title(task: str, split: str) -> str:
-    """("alfworld", "dev") -> "ALFWorld seen"."""
-    return TASKS[task] if task == "webshop" else f"{TASKS[task]} {SPLITS[split]}"
+def column_title(task: str, split: str, games: str | None = None) -> str:
+    """("alfworld", "dev") -> "ALFWorld seen"; ``games`` says what they are, where they are not the paper's."""
+    benchmark = f"{TASKS[task]} ({games})" if games else TASKS[task]
+    return benchmark if task == "webshop" else f"{benchmark} {SPLITS[split]}"
 
 
 def splits_of(task: str) -> list[str]:

@@ -74,6 +74,10 @@ class PaperModel:
     def exp_config(self, task: str) -> str:
         return self.settings.tasks[task].exp_config
 
+    def games(self, task: str) -> str | None:
+        """What they are, where they are not the paper's."""
+        return self.settings.tasks[task].games if task in self.tasks else None
+
     def task_config(self, task: str) -> TaskConfig:
         return load_task_config(self.exp_config(task), TASKS)
 

@@ -16,7 +16,7 @@ from matplotlib import pyplot  # noqa: E402  (the backend has to be set first)
 from matplotlib.patches import Patch  # noqa: E402
 from matplotlib.ticker import MultipleLocator  # noqa: E402
 
-from eval_agent.report.experiment import SPLITS, TASKS, TITLES  # noqa: E402
+from eval_agent.report.experiment import SPLITS, TITLES  # noqa: E402
 from eval_agent.report.summary import Report  # noqa: E402
 
 STYLE = {
@@ -62,10 +62,10 @@ def plot(report: Report, path: Path) -> None:
             for axis, panel in zip(axes, panels):
                 _bar_panel(axis, panel)
             axes[0].invert_yaxis()  # shared: once for all panels
-        tasks = [panel["task"].iloc[0] for panel in panels]
-        for place, task in enumerate(tasks):
-            if task not in tasks[:place]:
-                axes[place].set_title(TASKS[task], loc="left")
+        titles = [_benchmark(panel) for panel in panels]
+        for place, title in enumerate(titles):
+            if title not in titles[:place]:
+                axes[place].set_title(title, loc="left")
         _legend(figure, axes, report, cells)
         figure.savefig(path, dpi=200)
         # no date: the same bytes for the same report
@@ -86,6 +86,12 @@ def rests_on(cells: pd.DataFrame) -> Iterator[str]:
             gaps.append(f"{left} of {left + there} episodes of {cell['row']}")
         yield "; ".join([", ".join([f"{column}: {part['all_games'].iloc[0]} games", *seeds[:1]]), *others,
                          *([f"missing: {', '.join(gaps)}"] if gaps else [])]) + "."
+
+
+def _benchmark(panel: pd.DataFrame) -> str:
+    """A column's title without its split."""
+    column, split = panel[["column", "split"]].iloc[0]
+    return column.removesuffix(f" {SPLITS[split]}")
 
 
 def _figure(report: Report, panels: int, height: float, **options):

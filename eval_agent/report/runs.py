@@ -143,7 +143,7 @@ class Plan:
         planner = method.apply(self.model.task_config(task)).planner if plans else row  # a row has both fields too
         return {
             "row": row.label,
-            "column": column_title(task, split),
+            "column": column_title(task, split, self.model.games(task)),
             "method": row.method,
             "gamma": planner.gamma if row.gamma is None else row.gamma,
             "n_neighbours": planner.n_neighbours if row.n_neighbours is None else row.n_neighbours,

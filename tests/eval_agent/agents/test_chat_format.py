@@ -45,11 +45,12 @@ def test_a_training_run_tells_for_its_adapter_and_for_its_checkpoints(tmp_path):
     assert format_of_run("google/gemma-1.1-7b-it") is None  # a hub name
 
 
-def test_the_shipped_adapters_were_trained_in_the_format_of_their_recipe():
-    folders = list((ROOT / "data/results/tiny/peft").iterdir())
+@pytest.mark.parametrize("peft, recipe", [("peft", "tiny_official"), ("webshop/peft", "tiny_official_webshop")])
+def test_the_shipped_adapters_were_trained_in_the_format_of_their_recipe(peft, recipe):
+    folders = list((ROOT / "data/results/tiny" / peft).iterdir())
     assert folders
     assert {format_of_run(folder).template for folder in folders} == {
-        format_of_recipe("configs/train/tiny_official.json").template
+        format_of_recipe(f"configs/train/{recipe}.json").template
     }
 
 

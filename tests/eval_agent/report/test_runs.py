@@ -165,6 +165,13 @@ def test_what_is_trained_anew_lies_in_folders_of_its_own_and_takes_nothing_that_
     assert folders == [f"{out}/sciworld/experienced_agent/sciworld_toy_sft/dev" for out in ("out", "out_retrained")]
 
 
+def test_games_that_are_not_the_paper_s_are_named_in_the_column(toy_paper):
+    change_model(toy_paper, tasks={"sciworld": {"exp_config": "sciworld_toy", "games": "toy"}})
+    columns = plan_of("fig3").outline().set_index(["task", "split"])["column"]
+    assert set(columns["sciworld", "test"]) == {"ScienceWorld (toy) unseen"}
+    assert set(columns["webshop", "test"]) == {"WebShop"}
+
+
 @pytest.mark.parametrize("name", ["tiny", "tiny_held_out", "mistral-7b", "gemma-7b", "llama3-8b"])
 def test_the_model_configs_name_recipes_and_task_configs_that_exist(name, monkeypatch):
     monkeypatch.chdir(ROOT)
