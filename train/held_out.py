@@ -34,8 +34,9 @@ def mean_loss(model: torch.nn.Module, examples: list[dict]) -> float:
     total = tokens = 0
     for example in examples:
         inputs = pack([example])
-        labels, lengths = inputs.pop("labels"), inputs.pop("lengths")
         del inputs["where"]
+        inputs = {name: value.to(model.device) if name != "lengths" else value for name, value in inputs.items()}
+        labels, lengths = inputs.pop("labels"), inputs.pop("lengths")
         inputs.update(attention_arguments(lengths, PACKED, labels.device))
         with torch.inference_mode():
             logits = model(**inputs, use_cache=False).logits[0]
@@ -45,8 +46,9 @@ def mean_loss(model: torch.nn.Module, examples: list[dict]) -> float:
 
 
 def load(base: str, name: str) -> torch.nn.Module:
-    """``base`` in float32, with the adapter in the folder ``name`` unless that is "base"."""
+    """``base`` in float32, on a GPU where there is one, with the adapter in the folder ``name`` unless that is "base"."""
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation=PACKED)
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     return model.eval() if name == BASE else PeftModel.from_pretrained(model, name).eval()
 
 

@@ -46,15 +46,23 @@ def format_of_recipe(recipe: str) -> ChatFormat:
 
 def template_of_recipe(recipe: str) -> ChatTemplate:
     """The chat format of a recipe; "auto" is read from the tokenizer of its base. Raises InputError."""
-    name = format_of_recipe(recipe).template
-    if name != AUTO:
-        return get_template(name)
+    base = base_of_auto(recipe)
+    return template_of_base(base) if base else get_template(format_of_recipe(recipe).template)
+
+
+def base_of_auto(recipe: str) -> str | None:
+    """The base whose own chat format a recipe means, a folder or a hub name; None where it names a format.
+
+    Raises InputError.
+    """
+    if format_of_recipe(recipe).template != AUTO:
+        return None
     path = recipe_file(recipe)
     base = read_config(path).get("model_name_or_path")
     if not isinstance(base, str) or not base:
         raise InputError(f'{path}: field "model_name_or_path" is {base!r}, expected the model whose template is meant')
     fault = f'{path}: field "model_name_or_path": no such folder: "{base}"'
-    return template_of_base(find_model(base, fault, (Path(), _ROOT)))
+    return find_model(base, fault, (Path(), _ROOT))
 
 
 def check_own(model: str, told: ChatFormat, base: str) -> None:

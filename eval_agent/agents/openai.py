@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from eval_agent import connection
 from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError, draw_seed
 from eval_agent.agents.candidates import tokenise_after
-from eval_agent.agents.chat_format import template_of_recipe
+from eval_agent.agents.chat_format import base_of_auto, template_of_recipe
 from eval_agent.agents.chat_templates import OwnTemplate
 from eval_agent.agents.openai_scores import NotExact, Question, Tree, load_tokenizer, top_scores
 from eval_agent.connection import Reply, checked_address, is_loopback, proxy_of
@@ -94,10 +94,10 @@ class OpenAIAgent(LMAgent):
     but neither continues one nor scores, so it cannot be the agent of a method that plans.
 
     Its scores are exact where the server tells the log-probabilities of given token ids (vLLM); the tokens are those of
-    ``tokenizer`` (a folder or hub name) or, without one, of the server's own POST /tokenize. Elsewhere only the
-    ``top_logprobs`` most probable first tokens are known: a candidate that begins with none of them gets the least of
-    their log-probabilities, which is more than its own, and one warning names such candidates. No state is kept here;
-    the server may cache prefixes.
+    ``tokenizer`` (a folder or hub name), of the recipe's base where its chat format is the base's own ("auto"), or else
+    of the server's own POST /tokenize. Elsewhere only the ``top_logprobs`` most probable first tokens are known: a
+    candidate that begins with none of them gets the least of their log-probabilities, which is more than its own, and
+    one warning names such candidates. No state is kept here; the server may cache prefixes.
     """
 
     def __init__(
@@ -107,7 +107,8 @@ class OpenAIAgent(LMAgent):
         self.model_name, self.api_base, self.seed = model_name, api_base, seed
         self.template = template_of_recipe(recipe) if recipe is not None else None
         self.top_logprobs = top_logprobs
-        self._tokenizer = load_tokenizer(tokenizer) if tokenizer is not None else None
+        tokenizer = tokenizer or (base_of_auto(recipe) if recipe is not None else None)
+        self._tokenizer = load_tokenizer(tokenizer) if tokenizer else None
         self._exact: bool | None = None  # not known yet
         self._why = ""  # it does not tell exact scores
         self._client = OpenAI(**connect(api_base, 'field "api_base" of the model config'), timeout=timeout)

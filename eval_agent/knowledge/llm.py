@@ -31,7 +31,11 @@ _OPENED = {
     "state_knowledge": re.compile(r"state\s+knowledge\W*:[\s*_]*", re.IGNORECASE),
 }
 _WORKFLOWS = re.compile(r"the\s+action\s+workflows?\s+(?:are|is)\W*:[\s*_]*", re.IGNORECASE)
-_NEXT_PART = re.compile(r"^\W*(task knowledge|state knowledge|thought|action|observation)\W*:", re.I | re.M)
+# of a dialogue, or of the prompt, which small models go on with
+_NEXT_PART = re.compile(
+    r"^\W*(?:(?:task knowledge|state knowledge|thought|action|observation|task|so far|(?:expert|beginner)'s run|answer)\W*:"
+    r"|now do the same\b)", re.I | re.M,
+)
 
 
 class _TooLong(Exception):
@@ -219,7 +223,7 @@ def fill(template: str, task: str, runs: dict[str, list[str]], longest: int | No
 
 
 def clean(gen: str, text: str, cut_off: bool) -> str:
-    """The knowledge in a model's answer, on one line, from its opening words to the next part of a dialogue.
+    """The knowledge in a model's answer, on one line, from its opening words to the next part of a dialogue or of the prompt.
 
     ``cut_off``: the answer reached the token limit; state knowledge then ends with its last whole sentence.
     Raises NoKnowledge where the opening words, or words after them, are missing, and for task knowledge

@@ -90,6 +90,16 @@ def test_a_tokenizer_of_one_s_own_asks_for_the_same(replay):
         agent_at(server, tokenizer="nowhere")
 
 
+def test_a_base_whose_own_chat_format_is_meant_is_tokenised_with_here(replay, tmp_path):
+    """Its tokenizer was read for the format, so the server need not be asked once a verb."""
+    recipe = tmp_path / "own.json"
+    recipe.write_text(json.dumps({"model_name_or_path": str(BASE), "template": "auto"}))
+    server = replay()
+    scores = OpenAIAgent("agent_model", server.address, str(recipe)).score(SCORED, VERBS)
+    assert scores == agent_at(replay()).score(SCORED, VERBS)
+    assert [path for path, _ in server.asked] == ["/v1/completions"]
+
+
 def without_the_ids(path, answer):
     """As a server answers that does not know the field: the token that it chose, and no other."""
     for choice in answer.get("choices", []):

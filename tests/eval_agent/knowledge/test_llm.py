@@ -37,6 +37,19 @@ def test_state_knowledge_is_brought_into_its_form(answer):
     )
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("gen", GENS)
+def test_an_answer_ends_where_it_goes_on_with_the_prompt(task, gen):
+    """Each line that stands in the prompt by itself, such as "So far:", as a model repeats it after its answer."""
+    prompt = (PROMPTS / f"{task}_{gen}.txt").read_text()
+    answer = "Task Knowledge: When you put things, look. The action workflows are: 1) go"
+    answer = answer if gen == "task_knowledge" else "State Knowledge: I hold mug 1."
+    ends = re.findall(r"^(?:.*:|Now do the same .*)$", prompt.partition("Here is an example.")[2], re.M)
+    assert {"Task:", "Answer:"} < {*ends} and sum(end.startswith("Now do the same") for end in ends) == 1
+    for end in ends:
+        assert clean(gen, f"{answer}\n{end}\nYou are in a room.", cut_off=False) == answer
+
+
 def test_state_knowledge_cut_off_by_the_token_limit_ends_with_a_whole_sentence():
     assert (
         clean("state_knowledge", "State Knowledge: I hold mug 1. I am at", cut_off=True)
