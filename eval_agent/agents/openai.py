@@ -107,8 +107,9 @@ class OpenAIAgent(LMAgent):
         self.model_name, self.api_base, self.seed = model_name, api_base, seed
         self.template = template_of_recipe(recipe) if recipe is not None else None
         self.top_logprobs = top_logprobs
-        tokenizer = tokenizer or (base_of_auto(recipe) if recipe is not None else None)
-        self._tokenizer = load_tokenizer(tokenizer) if tokenizer else None
+        if tokenizer is None and recipe is not None:
+            tokenizer = base_of_auto(recipe)
+        self._tokenizer = load_tokenizer(tokenizer) if tokenizer is not None else None
         self._exact: bool | None = None  # not known yet
         self._why = ""  # it does not tell exact scores
         self._client = OpenAI(**connect(api_base, 'field "api_base" of the model config'), timeout=timeout)
