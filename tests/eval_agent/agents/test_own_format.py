@@ -187,8 +187,9 @@ def test_an_openai_server_gets_the_same_prompt_and_the_end_mark(own_base, recipe
     server.shutdown()
     server.server_close()
     tokenizer = AutoTokenizer.from_pretrained(own_base)
-    generated, scored = Completions.asked
+    generated, exact, scored = Completions.asked  # this server tells nothing of the ids that were asked about
     assert generated["stop"] == ["<|eot_id|>", "\nObs"]
     assert generated["stop_token_ids"] == [tokenizer.convert_tokens_to_ids("<|eot_id|>")]
     assert tokenizer(generated["prompt"])["input_ids"] == published(tokenizer, OPENED, continue_final_message=True)
-    assert tokenizer(scored["prompt"])["input_ids"] == published(tokenizer, MESSAGES, add_generation_prompt=True)
+    ids = published(tokenizer, MESSAGES, add_generation_prompt=True)
+    assert exact["prompt"][0] == tokenizer(scored["prompt"])["input_ids"] == ids
