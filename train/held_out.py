@@ -34,9 +34,10 @@ def mean_loss(model: torch.nn.Module, examples: list[dict]) -> float:
     total = tokens = 0
     for example in examples:
         inputs = pack([example])
+        lengths = inputs.pop("lengths")
         del inputs["where"]
-        inputs = {name: value.to(model.device) if name != "lengths" else value for name, value in inputs.items()}
-        labels, lengths = inputs.pop("labels"), inputs.pop("lengths")
+        inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+        labels = inputs.pop("labels")
         inputs.update(attention_arguments(lengths, PACKED, labels.device))
         with torch.inference_mode():
             logits = model(**inputs, use_cache=False).logits[0]

@@ -45,9 +45,11 @@ def test_a_training_run_tells_for_its_adapter_and_for_its_checkpoints(tmp_path):
     assert format_of_run("google/gemma-1.1-7b-it") is None  # a hub name
 
 
-@pytest.mark.parametrize("peft, recipe", [("peft", "tiny_official"), ("webshop/peft", "tiny_official_webshop")])
+@pytest.mark.parametrize("peft, recipe", [
+    ("tiny/peft", "tiny_official"), ("tiny/webshop/peft", "tiny_official_webshop"), ("smollm2-135m/peft", "smollm2-135m_official"),
+])
 def test_the_shipped_adapters_were_trained_in_the_format_of_their_recipe(peft, recipe):
-    folders = list((ROOT / "data/results/tiny" / peft).iterdir())
+    folders = list((ROOT / "data/results" / peft).iterdir())
     assert folders
     assert {format_of_run(folder).template for folder in folders} == {
         format_of_recipe(f"configs/train/{recipe}.json").template
