@@ -46,7 +46,9 @@ def test_a_training_run_tells_for_its_adapter_and_for_its_checkpoints(tmp_path):
 
 
 @pytest.mark.parametrize("peft, recipe", [
-    ("tiny/peft", "tiny_official"), ("tiny/webshop/peft", "tiny_official_webshop"), ("smollm2-135m/peft", "smollm2-135m_official"),
+    ("tiny/peft", "tiny_official"),
+    ("tiny/webshop/peft", "tiny_official_webshop"),
+    ("smollm2-135m/peft", "smollm2-135m_official"),
 ])
 def test_the_shipped_adapters_were_trained_in_the_format_of_their_recipe(peft, recipe):
     folders = list((ROOT / "data/results" / peft).iterdir())
