@@ -5,8 +5,9 @@
     python world_knowledge_build.py --dataset_path outputs/pairs_task.json --task alfworld \\
         --gen state_knowledge --model_name rules --output_path outputs/pairs_state.json
 
-State knowledge can be made for trajectories alone, too. --model_name rules reads the knowledge off the trajectories (offline, deterministic). Any other
-name is a model behind the OpenAI-compatible endpoint --api_base (its key: $OPENAI_API_KEY, else EMPTY).
+State knowledge, and task knowledge with --expert_only, can be made for trajectories alone, too. --model_name rules
+reads the knowledge off the trajectories (offline, deterministic). Any other name is a model behind the
+OpenAI-compatible endpoint --api_base (its key: $OPENAI_API_KEY, else EMPTY).
 
 Every answer is kept at once in OUTPUT_PATH.journal.jsonl: a run that was killed goes on where it was, and one
 that was finished asks for nothing again. With another model, endpoint, temperature or prompt, or with edited
@@ -37,7 +38,7 @@ from eval_agent.knowledge.synthesis import (
 def parse_arguments() -> argparse.Namespace:
     parser = Parser(__doc__)
     add = parser.add_argument
-    add("--dataset_path", required=True, help="pairs, JSON or JSONL; for state knowledge also trajectories")
+    add("--dataset_path", required=True, help="pairs, JSON or JSONL; for state knowledge and with --expert_only also trajectories")
     add("--task", required=True, help="whose prompts and rules")
     add("--gen", required=True, help=" or ".join(GENS))
     add("--model_name", required=True, help="rules, or a model that --api_base serves")

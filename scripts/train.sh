@@ -36,9 +36,18 @@ fit() { # NAME DATASETS RECIPE... [--flag value ...]
         --output_dir "$OUT/peft/$name"
 }
 
+expert_states() { # STATES: the expert's trajectories with state knowledge, in pairs or, where nothing was explored, alone
+    STATES=$OUT/pairs_state.json
+    [ ! -e "$STATES" ] || return 0
+    STATES=$OUT/expert_state.json
+    made expert.json 01_expert_trajectories
+    [ -e "$STATES" ] || python world_knowledge_build.py --dataset_path "$OUT/expert.json" --task "$TASK" \
+        --gen state_knowledge --model_name "$KNOWLEDGE_MODEL" --output_path "$STATES"
+}
+
 expert_only() {
-    made pairs_state.json 05_task_knowledge 06_state_knowledge
-    [ -e "$OUT/pairs_expert_only.json" ] || python world_knowledge_build.py --dataset_path "$OUT/pairs_state.json" \
+    expert_states
+    [ -e "$OUT/pairs_expert_only.json" ] || python world_knowledge_build.py --dataset_path "$STATES" \
         --task "$TASK" --gen task_knowledge --expert_only --model_name "$KNOWLEDGE_MODEL" \
         --output_path "$OUT/pairs_expert_only.json"
     data "${1%_expert_only}" pairs_expert_only.json "$1"
@@ -87,16 +96,10 @@ is_trained() { # NAME: whether its adapter is there, or is shipped; one of a run
     [ -e "$folder/train_results.json" ] && { [ -e "$folder/shipped" ] || [ ! -e "$OUT/sft" ]; }
 }
 
-state_base() { # from the expert's trajectories alone where nothing had to be trained
-    local states=$OUT/pairs_state.json
+state_base() {
     adapter world_model
-    if [ ! -e "$states" ]; then
-        states=$OUT/expert_state.json
-        made expert.json 01_expert_trajectories
-        [ -e "$states" ] || python world_knowledge_build.py --dataset_path "$OUT/expert.json" --task "$TASK" \
-            --gen state_knowledge --model_name "$KNOWLEDGE_MODEL" --output_path "$states"
-    fi
-    STATES=$states bash scripts/09_state_base.sh
+    expert_states
+    STATES=$STATES bash scripts/09_state_base.sh
 }
 
 adapter() {
@@ -113,6 +116,7 @@ adapter() {
             fit "$1" experienced_agent.json "$RECIPE"
             return ;;
         state_base) state_base; return ;;
+        *_expert_only) expert_only "$1"; return ;;
     esac
     if [ ! -e "$OUT/pairs.json" ]; then
         is_trained experienced_agent || [ -e "$OUT/peft/experienced_agent/train_results.json" ] || adapter experienced_agent
@@ -134,7 +138,6 @@ adapter() {
         eto)
             data eto pairs.json
             fit eto eto.json "$RECIPE" "$eto_recipe" --adapter_name_or_path "$OUT/peft/experienced_agent" ;;
-        *_expert_only) expert_only "$1" ;;
         state_base_explored)
             adapter world_model
             made pairs_state.json "${knowledge[@]}"

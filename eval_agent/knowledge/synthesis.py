@@ -10,7 +10,7 @@ from eval_agent.errors import InputError
 from eval_agent.files import Journal, cache_key
 from eval_agent.progress import tqdm
 from eval_agent.rules import BENCHMARKS
-from eval_agent.trajectories.format import Step, checked_steps, pair_member, turn_index
+from eval_agent.trajectories.format import Step, checked_steps, expert_of, pair_member, turn_index
 
 TASKS = tuple(BENCHMARKS)
 GENS = ("task_knowledge", "state_knowledge")
@@ -154,12 +154,13 @@ def _answer(request: Request, gen: str, synthesizer: Synthesizer, made_by: dict,
 
 
 def _requests(pair: dict, gen: str, where: str, expert_only: bool) -> list[Request]:
-    if gen == "state_knowledge" and "conversations" in pair:  # a trajectory alone
-        return list(_state_requests(pair, checked_steps(pair, where), where))
-    chosen = pair_member(pair, "chosen", where)
-    steps = checked_steps(chosen, f"{where}: chosen")
+    if gen == "task_knowledge" and not expert_only:
+        chosen, place = pair_member(pair, "chosen", where), f"{where}: chosen"
+    else:  # also of a trajectory alone
+        chosen, place = expert_of(pair, where)
+    steps = checked_steps(chosen, place)
     if gen == "state_knowledge":
-        return list(_state_requests(chosen, steps, f"{where}: chosen"))
+        return list(_state_requests(chosen, steps, place))
     rejected = []
     if not expert_only:
         rejected = checked_steps(pair_member(pair, "rejected", where), f"{where}: rejected")

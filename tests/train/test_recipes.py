@@ -115,18 +115,26 @@ def test_shipped_adapters_are_taken_and_left_alone_also_where_others_are_trained
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"peft", "logs", "sft"}
 
 
-def test_without_training_the_state_base_is_made_of_the_expert_s_trajectories_alone(tmp_path):
+@pytest.mark.parametrize("name", ["state_base", "agent_model_expert_only", "world_model_expert_only"])
+def test_what_comes_from_the_expert_alone_needs_no_exploration(name, tmp_path):
     write_json(tmp_path / "peft" / "world_model" / "train_results.json", {})
     write_json(tmp_path / "expert.json", [])
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "python").write_text(f'#!/bin/bash\necho "$*" >> "{tmp_path}/calls"\n')
-    (tmp_path / "bin" / "python").chmod(0o755)
+    for program in ("python", "accelerate"):
+        (tmp_path / "bin" / program).write_text(f'#!/bin/bash\necho "$*" >> "{tmp_path}/calls"\n')
+        (tmp_path / "bin" / program).chmod(0o755)
     shutil.copytree(ROOT / "scripts", tmp_path / "root" / "scripts")
     environment = {**os.environ, "OUT": str(tmp_path), "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
-    subprocess.run(["bash", "scripts/train.sh", "state_base"], cwd=tmp_path / "root", env=environment, check=True)
-    knowledge, base = (tmp_path / "calls").read_text().splitlines()
-    assert f"--dataset_path {tmp_path}/expert.json --task alfworld --gen state_knowledge" in knowledge
-    assert f"state_base_build.py --state_file_path {tmp_path}/expert_state.json" in base
+    subprocess.run(["bash", "scripts/train.sh", name], cwd=tmp_path / "root", env=environment, check=True)
+    state_knowledge, *calls = (tmp_path / "calls").read_text().splitlines()
+    assert f"--dataset_path {tmp_path}/expert.json --task alfworld --gen state_knowledge" in state_knowledge
+    if name == "state_base":
+        assert len(calls) == 1 and f"state_base_build.py --state_file_path {tmp_path}/expert_state.json" in calls[0]
+        return
+    task_knowledge, data, training = calls
+    assert f"--dataset_path {tmp_path}/expert_state.json" in task_knowledge and "--expert_only" in task_knowledge
+    assert f"--mode {name.removesuffix('_expert_only')} --output_path {tmp_path}/sft/{name}.json" in data
+    assert f"--dataset {name}.json" in training
 
 
 def test_an_unknown_adapter_is_named(out):
