@@ -73,7 +73,8 @@ def build_parser() -> Parser:
     add = answers.add_argument
     add("--limit-worker-concurrency", type=positive, default=32, help="Requests at once; they share model passes.")
     add("--stream-interval", type=positive, default=2, help="Tokens between two parts of a streamed answer.")
-    add("--prefix-cache-mb", type=_not_negative, default=2048, help="Memory for states of prompts seen before.")
+    add("--prefix-cache-mb", type=_not_negative,
+        help="Memory for states of prompts seen before. Default: a third of what is free once the models are loaded.")
     add("--answer-cache", type=_not_negative, default=0,
         help="So many answers are kept for requests that come again: greedy, with a seed, scores (about 1 kB each).")
     add("--seed", type=int, help="Overwrite the random seed for each generation.")

@@ -21,7 +21,7 @@ from eval_agent.serve.loading import ServedModel, context_length, plan_models
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM makes room for
 _NOT_SERVED = ("use_dora", "modules_to_save", "trainable_token_indices", "lora_bias")  # by vLLM 0.32
-_CPU_CACHE = 2 << 30  # bytes of key-value states, as our worker's --prefix-cache-mb; vLLM would take most of the memory
+_CPU_CACHE = 2 << 30  # bytes of key-value states; vLLM would take most of the memory
 
 
 def vllm_arguments(models: list[ServedModel], device: str) -> list[str]:

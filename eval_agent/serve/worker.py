@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from functools import partial
 
+import psutil
 import torch
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -77,9 +78,8 @@ class AdapterWorker(ModelWorker):
         self._check_tokenizer(models[0].base)
         self.context_len = context_length(base.config)
         self.model, adapters = add_adapters(base, models)
-        self.engine = Engine(
-            self.model, self.tokenizer, adapters, self.context_len, args.prefix_cache_mb * 2**20
-        )
+        cached = _free_memory(args.device) // 3 if args.prefix_cache_mb is None else args.prefix_cache_mb * 2**20
+        self.engine = Engine(self.model, self.tokenizer, adapters, self.context_len, cached)
         self.answers = Answers(args.answer_cache)
         self.device = args.device
         self.stream_interval = args.stream_interval
@@ -233,3 +233,8 @@ async def api_chat_format(request: Request):
     from fastchat.serve.base_model_worker import worker
 
     return worker.chat_format_gate(await request.json())
+
+
+def _free_memory(device: str) -> int:
+    """Bytes that are free now, where the key-value states of ``device`` are kept."""
+    return torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available

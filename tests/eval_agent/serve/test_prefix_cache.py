@@ -1,9 +1,11 @@
 """The prefix cache through an engine: what is reused, what is evicted, and that answers never change."""
 
+import psutil
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from eval_agent.serve.caches import GrowingLayer
 from eval_agent.serve.engine import Engine
 from eval_agent.serve.generation import TextStream, generate_stream
 from eval_agent.serve.loading import add_adapters, plan_models
@@ -62,6 +64,19 @@ def test_no_cache_at_all(make_engine):
     engine = make_engine(0)
     assert answer(engine, EPISODES[0])["text"] == answer(engine, EPISODES[0])["text"]
     assert len(engine._prefixes) == 0
+
+
+def test_long_dialogues_that_are_forgotten_give_their_memory_back():
+    def read(megabytes: int) -> GrowingLayer:
+        layer = GrowingLayer()
+        layer.update(*torch.zeros(2, 1, 4, megabytes * 512, 64))  # keys and values, half of it each
+        return layer
+
+    read(40)  # from a block that was dropped malloc learns to keep blocks of its size
+    known = [read(8) for _ in range(40)]
+    before = psutil.Process().memory_info().rss
+    del known[::2]
+    assert before - psutil.Process().memory_info().rss > 0.9 * 20 * 8 * 2**20
 
 
 def test_scores_between_generations_leave_the_states_right(make_engine, plain_scores):
