@@ -14,7 +14,7 @@ case "$TASK" in
 esac
 demo_config=${TASK}_demo
 if [ -n "${MODEL:-}" ]; then                                 # quickstart.sh --model: a pretrained one, at small scale
-    demo_recipe=configs/train/$MODEL.json demo_out=outputs/quickstart-$MODEL/$TASK
+    demo_recipe=configs/train/$MODEL.json demo_out=outputs/quickstart-$MODEL/$TASK NUM_WORKERS=${NUM_WORKERS:-12}
     if [ "$TASK" = alfworld ]; then                          # official games
         demo_config=alfworld_smollm2_small TRAIN_LIMIT=${TRAIN_LIMIT:-60} EVAL_LIMIT=${EVAL_LIMIT:-16}
     fi
