@@ -50,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--concurrency", type=positive, default=16, help="records at once")
     add("--max_attempts", type=positive, default=4, help="answers until a well-formed one")
     add("--timeout", type=float, default=300, help="seconds for one answer")
+    add("--give_up_after", type=positive, default=50, help="so many records in a row without a well-formed answer")
     return parser.parse_args()
 
 
@@ -65,7 +66,8 @@ def main() -> int:
     journal = Journal(f"{args.output_path}.journal.jsonl")
     try:
         result = add_knowledge(
-            pairs, args.gen, synthesizer, journal, args.dataset_path, args.concurrency, args.expert_only
+            pairs, args.gen, synthesizer, journal, args.dataset_path, args.concurrency, args.expert_only,
+            args.give_up_after,
         )
     finally:
         journal.close()

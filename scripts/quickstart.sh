@@ -2,7 +2,7 @@
 # The whole chain at small scale with the tiny base model: install, 12 steps, a table.
 #     bash scripts/quickstart.sh [--model smollm2-135m] [--task alfworld | sciworld | webshop]
 # --model smollm2-135m takes a pretrained model instead (scripts/get_backbone.sh), in ALFWorld on official games; it takes
-# hours on two cores. TRAIN_LIMIT (60) and EVAL_LIMIT (16 of each split) set how many games.
+# an hour on two cores. TRAIN_LIMIT (60) and EVAL_LIMIT (16 of each split) set how many games.
 # Run again, it reuses what is done; OUT=... puts it elsewhere. How long each step took is kept in $OUT/times.tsv.
 set -euo pipefail
 source "$(dirname "$0")/help.sh"

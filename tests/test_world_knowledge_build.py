@@ -132,6 +132,14 @@ def test_a_malformed_answer_is_asked_for_again(paths, build, serve, capsys):
     assert "asked again because malformed: 2 of 4 answers (50.0%)" in capsys.readouterr().out
 
 
+def test_it_gives_up_after_so_many_records_without_an_answer_in_the_form(paths, build, serve, capsys):
+    endpoint = serve(lambda messages: "No idea.")
+    arguments = (*paths, "task_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--max_attempts", 1)
+    assert build(*arguments, "--give_up_after", 2) == 2
+    assert "2 records in a row stayed without knowledge (--give_up_after), the last one: " in capsys.readouterr().err
+    assert build(*arguments, "--give_up_after", 3) == 1
+
+
 def test_records_that_stay_without_knowledge_are_rejected_and_the_others_written(paths, build, serve, capsys):
     stubborn = True
 

@@ -15,8 +15,6 @@ from eval_agent.trajectories.format import Step, checked_steps, expert_of, pair_
 TASKS = tuple(BENCHMARKS)
 GENS = ("task_knowledge", "state_knowledge")
 BY_RULE = "rules"  # the model name of the offline stand-in
-# so many records in a row without knowledge: it is not the records
-MOST_FAILURES_IN_A_ROW = 50
 
 
 class NoKnowledge(Exception):
@@ -82,15 +80,15 @@ def check_pairs(pairs: list[dict], gen: str, source: str, expert_only: bool = Fa
 
 def add_knowledge(
     pairs: list[dict], gen: str, synthesizer: Synthesizer, journal: Journal, source: str,
-    concurrency: int = 1, expert_only: bool = False,
+    concurrency: int = 1, expert_only: bool = False, give_up_after: int = 50,
 ) -> Knowledge:
     """Copies of ``pairs`` with ``task_knowledge`` each, or ``state_knowledge`` on chosen's answered turns.
 
     ``concurrency`` records are worked on at once; the steps of one trajectory are asked for in their order.
     ``expert_only`` shows no rejected trajectory (the ablation "w/o rejected").
     Answers that the journal has of the same synthesizer for the same request are not made again. Raises
-    InputError where going on makes no sense: the endpoint is gone, or record after record stays without
-    knowledge.
+    InputError where going on makes no sense: the endpoint is gone, or ``give_up_after`` records in a row stayed
+    without knowledge.
     """
     pairs = copy.deepcopy(pairs)
     units = [_requests(pair, gen, f"{source}: record {index}", expert_only) for index, pair in enumerate(pairs)]
@@ -116,8 +114,10 @@ def add_knowledge(
                 result.rejects.append({"record": index, "where": failed.where, "reason": failed.reason})
                 in_a_row, last = in_a_row + 1, str(failed)
                 bar.set_postfix(rejected=len(result.rejects))
-            if in_a_row == MOST_FAILURES_IN_A_ROW:
-                raise InputError(f"{in_a_row} records in a row stayed without knowledge, the last one: {last}")
+            if in_a_row == give_up_after:
+                raise InputError(
+                    f"{in_a_row} records in a row stayed without knowledge (--give_up_after), the last one: {last}"
+                )
     finally:
         pool.shutdown(cancel_futures=True)
         bar.close()
