@@ -121,6 +121,15 @@ def test_state_knowledge_is_asked_with_the_history_before_the_action(paths, buil
     assert "take mug 1" not in second
 
 
+def test_answers_of_a_record_that_stays_without_count_too(paths, build, serve, capsys):
+    endpoint = serve(lambda m: "No idea." if "take mug 1" in m[0]["content"].rpartition("So far:")[2] else "State Knowledge: so.")
+    arguments = ("state_knowledge", "alfworld", "tiny", "--api_base", endpoint.address, "--max_attempts", 1)
+    assert build(*paths, *arguments) == 1
+    assert "state_knowledge of 1 of 2 pairs" in (output := capsys.readouterr().out) and ": 7 answers made now, 0 from" in output
+    assert build(*paths, *arguments) == 1
+    assert ": 0 answers made now, 7 from before" in capsys.readouterr().out
+
+
 def test_a_malformed_answer_is_asked_for_again(paths, build, serve, capsys):
     def answer(messages):
         return "I would look around." if len(messages) == 1 else TASK_ANSWER

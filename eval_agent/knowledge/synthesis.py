@@ -94,23 +94,19 @@ def add_knowledge(
     units = [_requests(pair, gen, f"{source}: record {index}", expert_only) for index, pair in enumerate(pairs)]
     result, in_a_row, last = Knowledge([]), 0, ""
     made_by = synthesizer.identity(gen)
-
-    def work(unit: list[Request]) -> int:
-        return sum(_answer(request, gen, synthesizer, made_by, journal) for request in unit)
-
     pool = ThreadPoolExecutor(concurrency)
     bar = tqdm(total=sum(map(len, units)), desc=gen.replace("_", " "), unit="answer")
     try:
-        futures = {pool.submit(work, unit): index for index, unit in enumerate(units)}
+        futures = {pool.submit(_answer_all, unit, gen, synthesizer, made_by, journal): index for index, unit in enumerate(units)}
         for future in as_completed(futures):
             index = futures[future]
             bar.update(len(units[index]))
-            try:
-                made = future.result()
-                result.made += made
-                result.kept += len(units[index]) - made
+            made, failed = future.result()
+            result.made += sum(made)
+            result.kept += len(made) - sum(made)
+            if failed is None:
                 in_a_row = 0
-            except _Failed as failed:
+            else:
                 result.rejects.append({"record": index, "where": failed.where, "reason": failed.reason})
                 in_a_row, last = in_a_row + 1, str(failed)
                 bar.set_postfix(rejected=len(result.rejects))
@@ -133,6 +129,17 @@ class _Failed(Exception):
     def __init__(self, where: str, reason: str):
         super().__init__(f"{where}: {reason}")
         self.where, self.reason = where, reason
+
+
+def _answer_all(unit: list[Request], *how) -> tuple[list[bool], _Failed | None]:
+    """Of each answer that a record got whether it was made now, and why it did not get the next one."""
+    made = []
+    try:
+        for request in unit:
+            made.append(_answer(request, *how))
+    except _Failed as failed:
+        return made, failed
+    return made, None
 
 
 def _answer(request: Request, gen: str, synthesizer: Synthesizer, made_by: dict, journal: Journal) -> bool:
