@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Knowledge by a language model of our own serving, made as in the paper: the recipe's base behind FastChat's OpenAI
 # server is asked for the task and state knowledge of PAIRS (100) pairs spread over $OUT/pairs.json, without a second
-# try. Answers come into $OUT/by_model, and the last lines say how many were in the form asked for.
+# try. Answers come into $OUT/by_model; the summary of each kind says how many were in the form asked for.
 #     MODEL=smollm2-135m bash scripts/knowledge_by_model.sh
 source "$(dirname "$0")/settings.sh"
 by_model=$OUT/by_model
@@ -24,8 +24,6 @@ ask() { # GEN; exit code 1 is of answers that were not in the form
     python world_knowledge_build.py --dataset_path "$by_model/pairs.json" --task "$TASK" --gen "$1" --model_name base \
         --api_base "http://127.0.0.1:$port/v1" --timeout 3600 --max_attempts 1 --concurrency "$NUM_WORKERS" \
         --give_up_after 1000000 --output_path "$by_model/$1.json" || [ $? = 1 ]
-    echo "$1: $(cat "$by_model/$1.json.journal.jsonl" | wc -l) well-formed answers," \
-        "$(cat "$by_model/$1.json.rejects.jsonl" 2> /dev/null | wc -l) others"
 }
 ask task_knowledge
 ask state_knowledge
