@@ -6,6 +6,7 @@ own, with whatever the benchmark starts (a Java server) in it. When the parent g
 the pair closes and the group ends itself; when the parent gives a child up, it kills the group.
 """
 
+import gc
 import json
 import os
 import queue
@@ -34,6 +35,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 _ERRORS = {error.__name__: error for error in (InputError, EnvError, EnvLost, ExpertFailed)}
 _STARTS = 3  # of one episode
 _SECONDS_TO_LEAVE = 2.0
+# garbage is looked for less often: translating a game makes a million objects, and a quarter of its time went there
+_COLLECT = (100_000, 20, 100)
 Result = TypeVar("Result")
 
 
@@ -195,7 +198,9 @@ def _end_with_parent(pipe: Connection) -> None:
 def serve(name: str, pipe: Connection) -> None:
     """The child's loop: answer calls until the parent is gone."""
     threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
+    gc.set_threshold(*_COLLECT)
     with env_class(name)() as env:
+        gc.freeze()  # what was imported stays
         _answer_calls(env, pipe)
 
 
