@@ -63,12 +63,16 @@ start() {
 launch() { # controller and workers with these models, into started
     python -m fastchat.serve.controller --host 127.0.0.1 --port 21001 > "$OUT/logs/controller.out" 2>&1 9>&- &
     started+=($!)
-    local worker port
+    local worker port free cache=()
+    if [ "$DEVICE" = cpu ] && [ "$SERVE_WORKERS" -gt 1 ]; then # a third of the free memory for all, not for each
+        free=$(python -c 'import psutil; print(psutil.virtual_memory().available >> 20)')
+        cache=(--prefix-cache-mb $((free / 3 / SERVE_WORKERS)))
+    fi
     for worker in $(seq 0 $((SERVE_WORKERS - 1))); do
         port=$((21020 + worker))
         [ "$DEVICE" != cuda ] || [ "$SERVE_WORKERS" = 1 ] || export CUDA_VISIBLE_DEVICES=$worker
         python -m eval_agent.serve.model_worker --host 127.0.0.1 --port $port "$@" \
-            --device "$DEVICE" --answer-cache 200000 > "$OUT/logs/worker$worker.out" 2>&1 9>&- &
+            --device "$DEVICE" --answer-cache 200000 "${cache[@]}" > "$OUT/logs/worker$worker.out" 2>&1 9>&- &
         started+=($!)
     done
 }

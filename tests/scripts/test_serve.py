@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import SERVE_PORTS, free
@@ -42,6 +43,14 @@ def test_start_twice_and_stop_behind_a_dead_proxy(serve_sh, tmp_path):
     assert (tmp_path / "logs" / "serve.pids").read_text() == pids and serve_sh("served", "base").returncode == 0
     assert serve_sh("stop").returncode == 0
     assert all(map(free, SERVE_PORTS)) and not (tmp_path / "logs" / "serve.pids").exists()
+
+
+def test_two_workers_share_the_memory_for_known_prompts(serve_sh, tmp_path):
+    assert serve_sh("start", "base", SERVE_WORKERS="2").returncode == 0
+    pids = (tmp_path / "logs" / "serve.pids").read_text().split()
+    commands = [Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in pids]
+    shares = [int(words[words.index("--prefix-cache-mb") + 1]) for words in commands if "--prefix-cache-mb" in words]
+    assert len(shares) == 2 and 0 < sum(shares) <= psutil.virtual_memory().total / 2**20 / 3
 
 
 def test_a_start_that_fails_says_why_and_leaves_nothing(serve_sh, tmp_path):
