@@ -61,7 +61,7 @@ def plot(report: Report, path: Path) -> None:
             figure, axes = _figure(report, len(panels), 0.5 + (0.16 + 0.12 * splits) * rows, sharey=True)
             for axis, panel in zip(axes, panels):
                 _bar_panel(axis, panel)
-            axes[0].invert_yaxis()  # shared: once for all panels
+            axes[0].set_ylim(rows - 0.5, -0.5)  # from the top, rows without a bar too; shared: once for all panels
         titles = [_benchmark(panel) for panel in panels]
         for place, title in enumerate(titles):
             if title not in titles[:place]:

@@ -26,11 +26,22 @@ def test_games_seeds_and_gaps_are_said(cells, said):
     assert list(rests_on(pd.DataFrame(cells).astype({"runs": "Int64"}))) == [said]
 
 
-def test_the_picture_and_the_pdf_say_it(tmp_path):
-    cells = pd.DataFrame([cell("SFT"), cell("WKM", runs=2, missing=7), cell("SFT", split="test", games=134)])
+def draw(path, *cells):
+    cells = pd.DataFrame(cells)
     experiment = Experiment(name="fig", title="Fig", measures=["average_reward"], columns=["alfworld/dev", "alfworld/test"],
                             rows=[{"label": name, "method": name} for name in ("SFT", "WKM")], references=[], plot="bars")
-    plot(Report(experiment, "tiny", "Mistral-7B", cells, cells.head(0)), tmp_path / "fig.png")
+    plot(Report(experiment, "tiny", "Mistral-7B", cells, cells.head(0)), path)
+
+
+def test_a_row_without_a_bar_has_its_place_too(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("eval_agent.report.plot.pyplot.close", drawn.append)
+    draw(tmp_path / "fig.png", cell("SFT"), cell("WKM", mean=None, runs=None))
+    assert drawn[0].axes[0].get_ylim() == (1.5, -0.5)  # the rows stand at 0 and 1
+
+
+def test_the_picture_and_the_pdf_say_it(tmp_path):
+    draw(tmp_path / "fig.png", cell("SFT"), cell("WKM", runs=2, missing=7), cell("SFT", split="test", games=134))
     assert (tmp_path / "fig.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "fig.pdf").read_bytes().startswith(b"%PDF")
 
