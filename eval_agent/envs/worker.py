@@ -35,7 +35,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _ERRORS = {error.__name__: error for error in (InputError, EnvError, EnvLost, ExpertFailed)}
 _STARTS = 3  # of one episode
 _SECONDS_TO_LEAVE = 2.0
-# garbage is looked for less often: translating a game makes a million objects, and a quarter of its time went there
+# garbage is looked for less often: translating a game makes a million objects, and 14 to 27% of its time went there
 _COLLECT = (100_000, 20, 100)
 Result = TypeVar("Result")
 
