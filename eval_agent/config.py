@@ -126,6 +126,8 @@ class PlannerSection(Fields):
     """Ours: only triplets at least so similar (cosine) count; where none is, the agent decides."""
     agent_temperature: PositiveFloat | None = None
     """Ours: p_agent's log-probabilities are divided by it before the softmax."""
+    only_when_stuck: Literal[True] | None = None
+    """Ours: the agent decides, but where its action was refused in this state before: Eq. 13 without that verb."""
 
 
 class StateBaseSection(Fields):

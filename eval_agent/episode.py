@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from eval_agent.agents.base import ContextOverflow, LMAgent, ModelError
+from eval_agent.agents.base import CandidateScore, ContextOverflow, LMAgent, ModelError
 from eval_agent.envs import BaseEnv, EnvError, with_restarts
 from eval_agent.errors import InputError
 from eval_agent.files import clean_text
@@ -70,6 +70,7 @@ class Planner:
     verbs: list[str]  # A_u
     min_similarity: float | None = None
     agent_temperature: float = 1.0
+    only_when_stuck: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,7 @@ class Episode:
         self.pre_action = FIRST_PRE_ACTION
         self.asked_back = False
         self.invalid_steps: list[int] = []  # counted from 0
+        self.refused: set[str] = set()  # since the last action that was not: they left the state as it is
         self.steps = self.repaired_replies = self.replaced_characters = 0
         self.reward = 0.0
         self.reward_parts: dict | None = None
@@ -284,9 +286,33 @@ class Episode:
         # the action follows in any case, also where the model stopped without asking for one
         thought = thought_of(written)
         begun = f"{thought}\n{ACTION}" if thought else ACTION
-        begun = f"{begun} {self._choose_verb(settings, begun, known.result())}"
-        reply = parse_reply(begun + self._say([*self.messages, _prefill(begun)], ["\n"]))
+        choose = self._way_out if settings.only_when_stuck else self._blended
+        reply = choose(settings, begun, known.result())
         return replace(reply, repaired=reply.repaired or thought != written)
+
+    def _blended(self, settings: Planner, begun: str, state_knowledge: str | None) -> Reply:
+        """The action of Eq. 13."""
+        decision, neighbours = self._decide(settings, self._scores(settings, begun), state_knowledge)
+        self._record(decision.verb, state_knowledge, decision, neighbours)
+        return self._continued(begun, decision.verb)
+
+    def _way_out(self, settings: Planner, begun: str, state_knowledge: str | None) -> Reply:
+        """The agent's own action; if it was refused in this state before, that of Eq. 13 over the other verbs, and so on."""
+        scores = self._scores(settings, begun)
+        decision, neighbours = planner.decide(scores, [], settings.gamma, settings.agent_temperature), []
+        own = decision.agent_verb
+        reply = self._continued(begun, own)
+        while self._action_in(reply) in self.refused and len(scores) > 1:
+            scores = {verb: score for verb, score in scores.items() if verb != decision.verb}
+            decision, neighbours = self._decide(settings, scores, state_knowledge)
+            reply = self._continued(begun, decision.verb)
+        self._record(decision.verb, state_knowledge, replace(decision, agent_verb=own), neighbours)
+        return reply
+
+    def _continued(self, begun: str, verb: str) -> Reply:
+        """What the agent makes of ``begun`` and the verb after it."""
+        begun = f"{begun} {verb}"
+        return parse_reply(begun + self._say([*self.messages, _prefill(begun)], ["\n"]))
 
     def _say(self, messages: list[dict], stop: Sequence[str]) -> str:
         """What the agent writes, without halves of characters, which no file can hold."""
@@ -298,20 +324,20 @@ class Episode:
         last_step = f"{self.messages[-2]['content']}\n{self.observation}"
         return self.world.ask(last_step, self.world_model.max_state_tokens)
 
-    def _choose_verb(self, settings: Planner, begun: str, state_knowledge: str | None) -> str:
+    def _scores(self, settings: Planner, begun: str) -> dict[str, CandidateScore]:
         candidates = [f" {verb}" for verb in settings.verbs]
-        scores = self.agent.model.score([*self.messages, _prefill(begun)], candidates)
+        return dict(zip(settings.verbs, self.agent.model.score([*self.messages, _prefill(begun)], candidates)))
+
+    def _decide(self, settings: Planner, scores: dict[str, CandidateScore],
+                state_knowledge: str | None) -> tuple[planner.Decision, list[str]]:
+        """Eq. 11-13 over the verbs in ``scores``, and the retrieved next actions."""
         neighbours = []
         if state_knowledge and not self.asked_back:  # which number is meant, no other episode can tell
             failed = self.steps - 1 in self.invalid_steps
             neighbours = settings.state_base.next_actions(
                 state_knowledge, self.pre_action, settings.n_neighbours, failed, settings.min_similarity
             )
-        decision = planner.decide(
-            dict(zip(settings.verbs, scores)), neighbours, settings.gamma, settings.agent_temperature
-        )
-        self._record(decision.verb, state_knowledge, decision, neighbours)
-        return decision.verb
+        return planner.decide(scores, neighbours, settings.gamma, settings.agent_temperature), neighbours
 
     def _action_in(self, reply: Reply) -> str | None:
         return reply.action.lower() if reply.action and self.agent.lower_case_actions else reply.action
@@ -326,7 +352,10 @@ class Episode:
         self.actions.append(action)
         self.pre_action, self.asked_back = action, result.asks_back
         self.reward, self.success, self.reward_parts = result.reward, result.success, result.reward_parts
-        if not result.valid:
+        if result.valid:
+            self.refused.clear()
+        else:
+            self.refused.add(action)
             self.invalid_steps.append(self.steps - 1)
         return result.observation, result.done
 

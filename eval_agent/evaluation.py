@@ -233,4 +233,4 @@ def _planner(settings: PlannerSection, state_base: StateBase | None) -> Planner 
     if state_base is None:
         return None
     return Planner(state_base, settings.gamma, settings.n_neighbours, settings.verbs, settings.min_similarity,
-                   settings.agent_temperature or 1.0)
+                   settings.agent_temperature or 1.0, bool(settings.only_when_stuck))

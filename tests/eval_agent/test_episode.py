@@ -288,6 +288,20 @@ def test_a_floor_on_similarity_and_a_temperature_are_the_planner_s(env, task, st
     assert second["p_agent"] == pytest.approx({verb: root / sum(roots.values()) for verb, root in roots.items()})
 
 
+@pytest.mark.parametrize("first, reply", [
+    ("go to sinkbasin 1", "go to the moon"),  # nothing was refused: the agent's own
+    ("go to mars", "go to the moon"),  # something else was
+    ("go to the moon", "open desk 1"),  # the same: state knowledge says what to do instead
+])  # fmt: skip
+def test_only_when_stuck_state_knowledge_replaces_what_was_refused(env, task, state_base, first, reply):
+    planner = Planner(state_base, 0.0, 3000, list(VERBS), only_when_stuck=True)
+    agent = Script(thoughts([first, "go to the moon"]), VERBS)
+    result = play(env, task, agent, WorldModel(Script(knows), INSTRUCTION, 0.0, 512, 128, planner=planner), 2)
+    assert result["conversations"][5]["value"] == f"Thought: step 1.\nAction: {reply}"
+    assert (result["decisions"][1]["agent_verb"], result["decisions"][1]["verb"]) == ("go", reply.split()[0])
+    assert bool(result["decisions"][1]["p_know"]) == (first == "go to the moon")
+
+
 class AsksBack(BaseEnv):
     """Answers the first action with ScienceWorld's question."""
 

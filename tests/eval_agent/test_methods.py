@@ -17,7 +17,7 @@ NAMES = {
     "react", "reflexion", "sft", "sft_warm", "nat", "eto", "knowagent", "wkm", "w_state", "w_task",
     "wo_rejected", "merge", "prompt", "explicit_state", "human", "react_strong", "weak_guide_strong",
     "wkm_unified", "wkm_exact", "wkm_hidden", "wkm_minilm",
-    "wkm_outcome", "wkm_floor", "wkm_tempered", "wkm_explored", "wkm_explored_outcome",
+    "wkm_outcome", "wkm_floor", "wkm_tempered", "wkm_explored", "wkm_explored_outcome", "wkm_stuck",
 }
 
 

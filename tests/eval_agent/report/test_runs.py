@@ -40,7 +40,7 @@ def test_a_run_s_folder_and_flags_are_the_contract_s(toy_paper):
 def test_another_training_run_plays_with_adapters_of_its_own_in_a_folder_of_its_own(toy_paper):
     of_sciworld(toy_paper / "configs/paper/training_runs.json")
     plan = plan_of("training_runs")
-    assert names(plan)[:4] == ["sft_warm", "w_task", "w_state", "wkm"] and len(names(plan)) == 4 * 3 * 2
+    assert names(plan)[:4] == ["sft_warm", "w_task", "w_state", "wkm"] and len(names(plan)) == 5 * 3 * 2
     run, = [run for run in plan.runs_of(None) if run.exp_name == "w_state_train3_run2" and run.split == "dev"]
     assert (run.training, run.repetition) == (3, 2)
     assert str(run.folder) == "out/sciworld/experienced_agent_seed3/sciworld_toy_w_state_train3_run2/dev"
