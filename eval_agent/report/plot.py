@@ -37,7 +37,7 @@ FILLS = {
 LINES = {"dev": {"color": "#1f4e79", "linestyle": "-"}, "test": {"color": "#c0651a", "linestyle": "--"}}
 MARKERS = {"dev": "D", "test": "s"}
 PANEL_WIDTH = 3.4, 2.5  # inches: a column of print; less where measures stand beside each other
-LABEL_WIDTH = 22  # characters of a row's label on one line
+LABEL_WIDTH, BENCHMARK_WIDTH = 22, 24  # characters on a line: of a row's label, above a panel
 TITLE_WIDTH, TITLE_LINE = 17, 0.14  # of the legend's title: characters on an inch, inches of a line
 
 
@@ -65,7 +65,7 @@ def plot(report: Report, path: Path) -> None:
         titles = [_benchmark(panel) for panel in panels]
         for place, title in enumerate(titles):
             if title not in titles[:place]:
-                axes[place].set_title(title, loc="left")
+                axes[place].set_title(fill(title, BENCHMARK_WIDTH), loc="left")
         _legend(figure, axes, report, cells)
         figure.savefig(path, dpi=200)
         # no date: the same bytes for the same report
@@ -81,9 +81,10 @@ def rests_on(cells: pd.DataFrame) -> Iterator[str]:
         seeds = [f"{n} seed{'s' if n > 1 else ''}" for n, _ in groups]
         others = [f"{name}: {', '.join(rows['row'])}" for name, (_, rows) in zip(seeds[1:], groups[1:])]
         gaps = list(part.loc[part["mean"].isna(), "row"])
-        for cell in measured[measured["missing_episodes"] > 0].to_dict("records"):
-            there, left = cell["episodes"], cell["missing_episodes"]
-            gaps.append(f"{left} of {left + there} episodes of {cell['row']}")
+        partial = measured[measured["missing_episodes"] > 0]
+        for (there, left), cells in partial.groupby(["episodes", "missing_episodes"], sort=False):
+            each = "each of " * (len(cells) > 1)
+            gaps.append(f"{left} of {left + there} episodes of {each}{', '.join(cells['row'])}")
         yield "; ".join([", ".join([f"{column}: {part['all_games'].iloc[0]} games", *seeds[:1]]), *others,
                          *([f"missing: {', '.join(gaps)}"] if gaps else [])]) + "."
 

@@ -20,6 +20,8 @@ def cell(row, mean=50.0, runs=1, missing=0, games=140, split="dev"):
     ([cell("SFT"), cell("WKM", mean=None, runs=None)], "ALFWorld dev: 140 games, 1 seed; missing: WKM."),
     ([cell("SFT"), cell("WKM", runs=2, missing=7)],
      "ALFWorld dev: 140 games, 1 seed; 2 seeds: WKM; missing: 7 of 280 episodes of WKM."),
+    ([cell("SFT", missing=7), cell("WKM", missing=7)],
+     "ALFWorld dev: 140 games, 1 seed; missing: 7 of 140 episodes of each of SFT, WKM."),
     ([cell("SFT", mean=None, runs=None)], "ALFWorld dev: 140 games; missing: SFT."),
 ])  # fmt: skip
 def test_games_seeds_and_gaps_are_said(cells, said):
