@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Chooses among variants of the method on 300 train games that no adapter was trained on: holds them out, trains
-# experienced agent, agent model and world model on the others, explores these, and plays each row on the 300.
+# Chooses among variants of the method on 300 train games that no adapter was trained on: holds them out, trains an
+# experienced agent on the others, explores these with it, takes agent model and world model as shipped (trains them where
+# they are not), and plays each row on the 300.
 #     bash scripts/hold_out.sh [EXPERIMENT] [--dry_run]
 # EXPERIMENT is a file of configs/paper (variants); its column "ALFWorld seen" is then the 300 games. What is chosen is
 # confirmed once on seen and unseen games: bash scripts/paper.sh EXPERIMENT tiny --task alfworld
