@@ -18,14 +18,15 @@ FORMS = {"agent": "Thought: ", "world_model": "Task Knowledge: "}
 
 
 @pytest.mark.parametrize("peft, exp_config, task", [
-    ("peft", "alfworld_tiny", ROOM), ("webshop/peft", "webshop_tiny", REQUEST)], ids=["alfworld", "webshop"])
+    ("tiny/peft", "alfworld_tiny", ROOM), ("tiny_held_out/peft", "alfworld_held_out", ROOM),
+    ("tiny/webshop/peft", "webshop_tiny", REQUEST)], ids=["alfworld", "held out", "webshop"])
 def test_each_adapter_answers_in_its_form(peft, exp_config, task, monkeypatch):
     monkeypatch.chdir(ROOT)  # the adapters' base is in data/
-    models = plan_models(sorted(map(str, Path("data/results/tiny", peft).iterdir())), None)
+    models = plan_models(sorted(map(str, Path("data/results", peft).iterdir())), None)
     base = models[0].base
     model, adapters = add_adapters(AutoModelForCausalLM.from_pretrained(base).float(), models)
     engine = Engine(model, AutoTokenizer.from_pretrained(base), adapters, 2048, 2**24)
-    assert "experienced_agent" in adapters
+    assert {"agent_model", "world_model"} <= set(adapters)
     config = load_task_config(exp_config, "configs/task")
     for name in adapters:
         role = "world_model" if name.startswith("world_model") else "agent"
