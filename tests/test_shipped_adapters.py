@@ -1,4 +1,4 @@
-"""The adapters of data/results/tiny serve over the shipped base, as the README says."""
+"""The adapters of data/results serve over the shipped base, as the README says."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from eval_agent.config import load_task_config, read_instruction
+from eval_agent.files import read_json
 from eval_agent.serve.engine import Engine
 from eval_agent.serve.generation import generate_stream
 from eval_agent.serve.loading import add_adapters, plan_models
@@ -35,3 +36,8 @@ def test_each_adapter_answers_in_its_form(peft, exp_config, task, monkeypatch):
         request = {"model": name, "prompt": prompt, "temperature": 0.0, "max_new_tokens": 80, "echo": False}
         *_, answer = generate_stream(engine, request, 80, None)
         assert answer["text"].strip().startswith(FORMS[role]), f"{name}: {answer['text']}"
+
+
+def test_no_adapter_names_a_place_of_one_machine():
+    bases = [read_json(path)["base_model_name_or_path"] for path in (ROOT / "data/results").rglob("adapter_config.json")]
+    assert bases and not [base for base in bases if Path(base).is_absolute()]
