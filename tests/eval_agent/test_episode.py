@@ -302,6 +302,16 @@ def test_only_when_stuck_state_knowledge_replaces_what_was_refused(env, task, st
     assert bool(result["decisions"][1]["p_know"]) == (first == "go to the moon")
 
 
+def test_when_stuck_the_verbs_are_gone_through_until_one_is_left(env, task, state_base):
+    """After "go" the base says "open", after the others nothing: the agent's own next one; then all were refused."""
+    planner = Planner(state_base, 0.0, 3000, list(VERBS), only_when_stuck=True)
+    agent = Script(thoughts(["go to the moon"] * 4), VERBS)
+    result = play(env, task, agent, WorldModel(Script(knows), INSTRUCTION, 0.0, 512, 128, planner=planner), 4)
+    said = [turn["value"].split("Action: ")[1] for turn in result["conversations"][3::2]]
+    assert said == ["go to the moon", "open desk 1", "take desk 1", "open desk 1"]
+    assert result["invalid_steps"] == [0, 1, 2, 3]
+
+
 class AsksBack(BaseEnv):
     """Answers the first action with ScienceWorld's question."""
 
