@@ -1,7 +1,8 @@
 """ScienceWorld's simulator (scienceworld 1.2) as an env: a Java server on free ports, beside this process.
 
 Each step asks the server only for the answer and the score; the package's own ``step`` also lists every valid
-action, which takes most of its time and which nobody reads here.
+action, which takes most of its time and which nobody reads here. Nor is the server's ``reset`` asked for: it loads
+the same variation a second time, with its gold path whether that is wanted or not.
 
 Expert actions are the simulator's gold path, shortened to what the step limits allow. Gold paths walk from door to
 door, measure again and again, try what is broken, and know things that they have not looked at. With "easy" there is
@@ -114,7 +115,6 @@ class SciWorldEnv(BaseEnv):
             error = server.load(task.task_type, task.variation, task.simplification, with_gold_path)
             if error:
                 raise InputError(f"{task.task_id}: {error}")
-            server.reset()
         self._reward = 0.0
         self._take("look around")  # as the package does: the score counts from here
 

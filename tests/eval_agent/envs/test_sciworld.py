@@ -121,18 +121,22 @@ def test_what_is_left_out_of_a_gold_path():
     assert ways[-1] == [action for action, _ in gold]
 
 
-def test_a_step_gives_what_the_package_s_own_step_gives(env):
-    actions = ["teleport to kitchen", "open cupboard", "pick up thermometer", "fly", "use thermometer on sink"]
-    env.reset(BOIL)
+@pytest.mark.parametrize("task_type", ["boil", "test-conductivity", "grow-plant", "lifespan-longest-lived"])
+def test_a_step_gives_what_the_package_s_own_step_gives_after_load_and_reset(env, task_type):
+    task = SciWorldTask.of(task_type, 0)
+    env._load(task, with_gold_path=True)
+    gold = list(env._client.server.getGoldActionSequence())[:20]
+    actions = ["teleport to kitchen", "open cupboard", "pick up thermometer", "fly", *gold]
+    text = env.reset(task)
     ours = [(step.observation, step.reward) for step in play(env, actions)]
-    env._client.load("boil", 0, "easy")
-    env._client.reset()
+    env._client.load(task_type, 0, "easy")
+    _, info = env._client.reset()
     theirs, best = [], 0
     for action in actions:
-        observation, _, _, info = env._client.step(action)
-        best = max(best, info["score"])
+        observation, _, _, after = env._client.step(action)
+        best = max(best, after["score"])
         theirs.append((observation.strip(), best / 100))
-    assert ours == theirs
+    assert (text, ours) == (info["taskDesc"].strip(), theirs)
 
 
 def test_the_task_is_told_as_in_the_published_trajectories(env):
