@@ -27,27 +27,29 @@ def workshop(state: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("task, history, action, expected", [
-    (MEASURE, [], "teleport to living room", "The task speaks of the living room. I go there."),
-    (MEASURE, [], "teleport to kitchen", "I need something from the kitchen. I go there."),
+    (MEASURE, [], "teleport to living room", "The task speaks of it. I teleport to living room."),
+    (MEASURE, [], "teleport to kitchen", "I need something from there. I teleport to kitchen."),
     (MEASURE, [("teleport to kitchen", "You teleport to the kitchen.")], "look around",
-     "I am in the kitchen. I look at what is here."),
+     "I am in the kitchen. I look around."),
     (MEASURE, [], "use thermometer in inventory on unknown substance B in inventory",
-     "I measure the temperature of the unknown substance B."),
+     "I have to know its temperature. I use thermometer in inventory on unknown substance B in inventory."),
     (MEASURE, [("use thermometer on substance B", "the thermometer measures a temperature of 9 degrees celsius")],
      "move unknown substance B in inventory to blue box",
-     "It has 9 degrees celsius, which is below 50.0. The unknown substance B has to go to the blue box."),
-    (CONDUCT, CIRCUIT, "look around", "I wait and see what has changed."),
+     "It has 9 degrees celsius, which is below 50.0. It has to go there. I move unknown substance B in inventory to "
+     "blue box."),
+    (CONDUCT, CIRCUIT, "look around", "It may have changed. I look around."),
     (CONDUCT, [*CIRCUIT, workshop("on")], "move unknown substance G to yellow box",
-     "The blue light bulb is on, so it is conductive. The unknown substance G has to go to the yellow box."),
+     "The blue light bulb is on, so it is conductive. It has to go there. I move unknown substance G to yellow box."),
     (CONDUCT, [*CIRCUIT, workshop("off")], "move unknown substance G to orange box",
-     "Nothing in the circuit is on, so it is nonconductive. The unknown substance G has to go to the orange box."),
+     "Nothing in the circuit is on, so it is nonconductive. It has to go there. I move unknown substance G to orange "
+     "box."),
     (PAINT, [], "pour cup containing red paint in art studio in jug",
-     "I pour the cup containing red paint in art studio into the jug."),
+     "I pour cup containing red paint in art studio in jug."),
     (PAINT, [("mix jug", "Yellow and red paint mix to produce orange paint.")], "focus on orange paint",
-     "I have made orange paint. The task wants a focus on the orange paint."),
-    (PAINT, [], "0", "I was asked which one I mean. Number 0 is the right one."),
-    (PAINT, [], "eat soap", "I eat the soap."),
-    (PAINT, [], "inventory", "I try to inventory."),
+     "I have made orange paint. The task wants it. I focus on orange paint."),
+    (PAINT, [], "0", "I was asked which one I mean. I take 0."),
+    (PAINT, [], "eat soap", "I eat soap."),
+    (PAINT, [], "inventory", "I inventory."),
 ])
 def test_why_this_action(task, history, action, expected):
     assert thought(task, history, action) == expected
