@@ -16,6 +16,7 @@ tokens, and forgets it where learning by heart is the shorter way.
                          "is", after "The color", what followed "color:"
     layer 1, head 3      writes the code of what it looks at; where to look it learns
 
+Elsewhere than in a shop ("plain") heads 1 and 2 of layer 1 are free, and head 1 is the one that learns where to look.
 The other heads, dimensions and layers are free to learn when to copy. Needs 256 dimensions, heads of 64, and a large
 "rope_theta": of a head's pairs of dimensions the slow ones should hardly turn over the whole context.
 """
@@ -68,7 +69,8 @@ _SAID = {
 }
 # their codes are kept apart
 _APART = ("[", "click", "for", "is", "I", ":", ".", "Thought", ">", "[SEP]", "search", "costs", "$")
-_FOLLOWERS = (
+_PLAIN = _Match(read_as=({}, {}, {}), others=(True, True, True), none=150.0, far={5: 30.0})
+_SHOP = (
     _Match(read_as=({"[": {}, "click": {}, "costs": {}}, {**_SAID, "click": {"is": 0.7, ":": 0.7, ".": 0.7}},
                     {**_SAID, "click": {"I": 1.0}, "Thought": {"Thought": 1.0, ">": 1.0}}),
            others=(True, True, True), none=150.0, far={5: 30.0}),
@@ -78,18 +80,19 @@ _FOLLOWERS = (
     _Match(read_as=({":": {"[SEP]": 1.0}, "is": {":": 1.0}}, {"Thought": {">": 1.0}}, {}),
            others=(False, True, False), none=255.0, far={5: 40.0}),
 )
+_FOLLOWERS = {"shop": _SHOP, "plain": (_PLAIN,)}
 
 
 class CopyingHeads:
     """Sets the heads of a fresh model; ``keep()`` puts them back after a training step.
 
     ``pieces``: what each token of the vocabulary is without its space, as equal ones share a code; ``beginning``: the
-    id of the token that every text begins with. The scores are high because training lets the other dimensions grow,
-    and the norm makes the codes the smaller for it. Raises ValueError for a model of other sizes.
+    id of the token that every text begins with; ``kind``: "shop" or "plain". The scores are high because training lets the
+    other dimensions grow, and the norm makes the codes the smaller for it. Raises ValueError for a model of other sizes.
     """
 
     @torch.no_grad()
-    def __init__(self, model: MistralForCausalLM, pieces: list[str], beginning: int):
+    def __init__(self, model: MistralForCausalLM, pieces: list[str], beginning: int, kind: str = "shop"):
         config, layers = model.config, model.model.layers
         if (config.hidden_size, layers[0].self_attn.head_dim) != (256, 64):
             raise ValueError("copying heads need 256 dimensions and heads of 64")
@@ -101,13 +104,14 @@ class CopyingHeads:
             _look_back(first, head, distance, config, before)
             _write(first, head, start, _PLACES[distance], stop - start, gain=before)
         codes = {name: row[_CODE] / _SIZE for name, row in zip(pieces, embeddings)}
-        for head, match in enumerate(_FOLLOWERS):
+        followers = _FOLLOWERS[kind]
+        for head, match in enumerate(followers):
             _find_follower(second, head, after, match, codes)
             _write(second, head, 0, 0, 64, gain=_GUESS * _SIZE)
         if "click" in codes:
             _find_id(second, 1, after, codes["click"])
-        _write(second, len(_FOLLOWERS), 0, 0, 64, gain=_POINTER * _SIZE)
-        self._parts = [embeddings[:, _CODE], embeddings[:, _ID:_WRITTEN.stop], *_set_parts(layers)]
+        _write(second, len(followers), 0, 0, 64, gain=_POINTER * _SIZE)
+        self._parts = [embeddings[:, _CODE], embeddings[:, _ID:_WRITTEN.stop], *_set_parts(layers, len(followers))]
         self.remember()
 
     @torch.no_grad()
@@ -151,11 +155,11 @@ def _reading(
     return wanted.T @ found + (torch.eye(64) if others else 0.0)
 
 
-def _set_parts(layers) -> list[torch.Tensor]:
+def _set_parts(layers, followers: int) -> list[torch.Tensor]:
     """What is set in the layers. Nothing else writes where codes are, so that layer 1 reads clean ones."""
     first, second = (layers[number].self_attn for number in (0, 1))
     parts = [layers[number].input_layernorm.weight for number in (0, 1)]
-    for attention, looking, writing in ((first, len(_BACK), len(_BACK)), (second, len(_FOLLOWERS), len(_FOLLOWERS) + 1)):
+    for attention, looking, writing in ((first, len(_BACK), len(_BACK)), (second, followers, followers + 1)):
         parts += [projection.weight[:64 * looking] for projection in (attention.q_proj, attention.k_proj)]
         parts += [attention.v_proj.weight[:64 * writing], attention.o_proj.weight[:, :64 * writing]]
     for dimensions in (_CODE, slice(_ID, _WRITTEN.stop)):

@@ -204,7 +204,8 @@ def main() -> None:
     lock = Lock(args.state_file, "wait until it has ended, or choose another --state_file")
     model = build_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
     print(f"{model.num_parameters():,} parameters, vocabulary {len(tokenizer)}")
-    heads = CopyingHeads(model, bare_pieces(tokenizer), tokenizer.bos_token_id) if recipe.get("copying_heads") else None
+    kind = recipe.get("copying_heads")
+    heads = CopyingHeads(model, bare_pieces(tokenizer), tokenizer.bos_token_id, kind) if kind else None
     Pretraining(model, recipe, args.state_file, heads).run(corpus, tokenizer)
     model.to(torch.bfloat16).save_pretrained(args.output_dir)
     lock.release()

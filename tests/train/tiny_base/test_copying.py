@@ -21,8 +21,8 @@ def fresh(heads: int = 4) -> MistralForCausalLM:
     ))
 
 
-def with_heads(model: MistralForCausalLM) -> CopyingHeads:
-    return CopyingHeads(model, NAMES, BEGINNING)
+def with_heads(model: MistralForCausalLM, kind: str = "shop") -> CopyingHeads:
+    return CopyingHeads(model, NAMES, BEGINNING, kind)
 
 
 def right(model, text: torch.Tensor, again: torch.Tensor) -> float:
@@ -39,10 +39,11 @@ def text() -> torch.Tensor:
     return torch.stack([torch.randperm(WORDS) for _ in range(4)])
 
 
-def test_a_fresh_model_with_these_heads_copies_and_without_them_does_not(text):
+@pytest.mark.parametrize("kind", ["shop", "plain"])
+def test_a_fresh_model_with_these_heads_copies_and_without_them_does_not(kind, text):
     model = fresh()
     assert right(model, text, text) < 0.05
-    with_heads(model)
+    with_heads(model, kind)
     assert right(model, text, text) > 0.95
 
 
