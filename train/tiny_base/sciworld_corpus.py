@@ -1,7 +1,8 @@
 """ScienceWorld episodes for the tiny base's text: expert trajectories of train variations, retold.
 
-The simulator is too slow to play without end, so recorded trajectories are varied: colours and the letters of
-unknown substances are exchanged, and now and then something impossible is tried first.
+The simulator is too slow to play without end, so recorded trajectories are varied: colours, the letters of unknown
+substances and what the task is about get other names, temperatures are moved together with the limit that they are
+compared with, and now and then something impossible is tried first. Other names have to be copied, not remembered.
 """
 
 import random
@@ -17,8 +18,19 @@ UNKNOWN = "No known action matches that input."  # the simulator's answer to wha
 _COLOURS = ("red", "blue", "green", "yellow", "orange", "purple", "violet", "black")
 _COLOUR = re.compile(rf"\b({'|'.join(_COLOURS)})(?= (?:box|wire|light bulb)\b)")
 _LETTER = re.compile(r"(?<=unknown substance )[A-Z]\b")
+# what a task is about, where it could be anything: "orange juice", "aluminum foil", "wolf"
+_ABOUT = re.compile(
+    r"\b(?:boil|state of matter of|freeze|melt|melting point of|temperature of|determine if|grow an?|life stages of the) "
+    r"([a-z][\w ()]*?)(?= plant\b| is electrically|[.,])"
+)
+_KEPT = ("water", "ice", "unknown substance")  # there are ways for these alone, or they have names of their own
+_OTHER_THING = r"(?! (?:box|wire|light bulb|paint|cup)\b)"  # an orange box is no orange
+_WORD = re.compile(r"\b[a-z]{3,}\b")
+_DEGREES = re.compile(r"(?<![\d.])-?\d+(?=(?:\.0)? degrees celsius)")
 _ERRING = 0.4  # share of episodes with wrong turns
 _ERROR = 0.12  # chance per step there that one begins
+_KNOWN = 0.5  # share of new names that another task has; of the others, of those whose words are seen somewhere
+_FURTHEST = 150  # degrees
 _TRUE = 0.6  # share of task knowledge for the agent that is of this very episode, not of one of the same type
 
 
@@ -34,6 +46,8 @@ class SciWorldCorpus(Corpus):
         # as much text of each task type: a short episode is drawn more often than a long one
         self.weights = [1 / _mean_length(runs) for runs in self.episodes.values()]
         steps = [step for runs in self.episodes.values() for run in runs for step in run]
+        self.things = sorted({thing for runs in self.episodes.values() for run in runs if (thing := _about(run))})
+        self.words = sorted({word for step in steps for word in _WORD.findall(step.observation)})
         self.picked = sorted({step.action for step in steps if step.action.startswith(("pick up", "open ", "move "))})
 
     def episode(self, rng: random.Random, informed: bool, as_world_model: bool) -> tuple[str, str, list[Turn]]:
@@ -41,12 +55,22 @@ class SciWorldCorpus(Corpus):
         steps, other = rng.choice(self.episodes[kind]), rng.choice(self.episodes[kind])
         true = as_world_model or rng.random() < _TRUE
         source = steps if true else _retold(other, steps[0].observation)
-        rename = _renaming(rng)
+        rename = self._renaming(steps, rng)
         knowledge = rename(task_knowledge(source, rng.choice(self.episodes[kind])))
         task = rename(steps[0].observation)
         actions = [rename(step.action) for step in steps]
         seen = [rename(step.observation) for step in steps[1:]] + [""]  # nothing is said to the last action
         return task, knowledge, list(self._turns(task, list(zip(actions, seen)), rng))
+
+    def _renaming(self, steps: list[Step], rng: random.Random):
+        """As :func:`_renaming`; the thing that the task is about gets another name, too, and temperatures move."""
+        exchange, move, thing = _renaming(rng), _moving(steps[0].observation, rng), _about(steps)
+        if thing is None:
+            return lambda text: move(exchange(text))
+        words = self.words if rng.random() < _KNOWN else [_invented(rng) for _ in range(2)]
+        name = rng.choice(self.things) if rng.random() < _KNOWN else " ".join(rng.sample(words, rng.choice((1, 2))))
+        named = re.compile(rf"\b{re.escape(thing)}\b{_OTHER_THING}")
+        return lambda text: move(exchange(named.sub(name, text)))
 
     def _turns(self, task: str, run: list[tuple[str, str]], rng: random.Random):
         state, seen_so_far = SciWorldState(parse_task(task)), task
@@ -74,6 +98,26 @@ def _mean_length(runs: list[list[Step]]) -> float:
 
 def _retold(steps: list[Step], task: str) -> list[Step]:
     return [replace(steps[0], observation=task), *steps[1:]]
+
+
+def _about(steps: list[Step]) -> str | None:
+    """What the task is about, where another thing could stand in its place."""
+    found = _ABOUT.search(steps[0].observation)
+    return found[1] if found and not found[1].startswith(_KEPT) else None
+
+
+def _invented(rng: random.Random) -> str:
+    """A word that there is not, cut into several pieces as many a substance is."""
+    return "".join(rng.choice("bcdfghlmnprstvz") + rng.choice("aeiou") + rng.choice(("", "", "l", "n", "r", "st"))
+                   for _ in range(rng.choice((1, 2, 3))))
+
+
+def _moving(task: str, rng: random.Random):
+    """Moves all temperatures alike, where the task compares one with a limit."""
+    if " degrees celsius" not in task:
+        return lambda text: text
+    by = rng.randrange(-_FURTHEST, _FURTHEST + 1)
+    return lambda text: _DEGREES.sub(lambda found: str(int(found[0]) + by), text)
 
 
 def _renaming(rng: random.Random):

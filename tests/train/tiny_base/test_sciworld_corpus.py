@@ -1,6 +1,7 @@
 """The ScienceWorld base's text: recorded episodes retold, with wrong turns that nobody learns from."""
 
 import random
+import re
 
 import pytest
 
@@ -61,3 +62,36 @@ def test_a_drawn_dialogue_ends_with_the_last_action_or_what_is_known_before_it(c
     ends = {"".join(piece for piece, _ in corpus.draw(rng).pieces)[-60:] for _ in range(30)}
     assert any("Action: move flower pot 1 in inventory to" in end for end in ends)
     assert any("I focused on the flower pot 1." in end for end in ends)
+
+
+def measured() -> dict:
+    task = ("Task Description:\nYour task is to measure the melting point of lead, which is located around the kitchen. If "
+            "the melting point of lead is above 50.0 degrees celsius, focus on the red box.")
+    turns = ["Do it.", "OK", task, "Thought: Well.\nAction: pick up lead", "Observation: You move the lead to the inventory.",
+             "Thought: Well.\nAction: use thermometer in inventory on lead",
+             "Observation: the thermometer measures a temperature of 72 degrees celsius",
+             "Thought: Well.\nAction: focus on red box"]
+    return {"id": "4_0", "conversations": [
+        {"from": ("human", "gpt")[n % 2], "value": value} for n, value in enumerate(turns)]}
+
+
+def test_what_the_task_is_about_gets_another_name_everywhere_and_temperatures_move_with_their_limit():
+    corpus, names = SciWorldCorpus([measured()], "You act.", "You know."), set()
+    for seed in range(20):
+        task, _, turns = corpus.episode(random.Random(seed), informed=False, as_world_model=True)
+        name, limit = re.search(r"point of (.+), which .* above (-?\d+)\.0 degrees", task).groups()
+        taken, measured_now, _ = [turn for turn in turns if turn.learn]
+        assert taken.reply.endswith(f"Action: pick up {name}") and f"the {name} to the inv" in taken.observation
+        assert f"a temperature of {int(limit) + 22} degrees" in measured_now.observation
+        names.add(name)
+    assert len(names) > 5
+
+
+@pytest.mark.parametrize("kept", ["water", "ice", "unknown substance B"])
+def test_what_has_ways_or_names_of_its_own_keeps_them(kept):
+    record = measured()
+    for turn in record["conversations"]:
+        turn["value"] = turn["value"].replace("lead", kept)
+    corpus = SciWorldCorpus([record], "You act.", "You know.")
+    tasks = [corpus.episode(random.Random(seed), informed=False, as_world_model=True)[0] for seed in range(9)]
+    assert all(f"point of {kept[:-1]}" in task for task in tasks)
