@@ -15,12 +15,15 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOM = """You are in the middle of a room. Looking quickly around you, you see a bed 1, a desk 1, and a shelf 1.
 Your task is to: put a mug in shelf."""
 REQUEST = """WebShop [SEP] Instruction: [SEP] Find me a blue mug with a lid, and price lower than 30.00 dollars [SEP] Search"""
+VARIATION = """Task Description:
+Your task is to find a(n) plant. First, focus on the thing. Then, move it to the red box in the kitchen."""
 FORMS = {"agent": "Thought: ", "world_model": "Task Knowledge: "}
 
 
 @pytest.mark.parametrize("peft, exp_config, task", [
     ("tiny/peft", "alfworld_tiny", ROOM), ("tiny_held_out/peft", "alfworld_held_out", ROOM),
-    ("tiny/webshop/peft", "webshop_tiny", REQUEST)], ids=["alfworld", "held out", "webshop"])
+    ("tiny/webshop/peft", "webshop_tiny", REQUEST), ("tiny/sciworld/peft", "sciworld_tiny", VARIATION)],
+    ids=["alfworld", "held out", "webshop", "sciworld"])
 def test_each_adapter_answers_in_its_form(peft, exp_config, task, monkeypatch):
     monkeypatch.chdir(ROOT)  # the adapters' base is in data/
     models = plan_models(sorted(map(str, Path("data/results", peft).iterdir())), None)
