@@ -81,18 +81,19 @@ _SHOP = (
            others=(False, True, False), none=255.0, far={5: 40.0}),
 )
 _FOLLOWERS = {"shop": _SHOP, "plain": (_PLAIN,)}
+KINDS = tuple(_FOLLOWERS)
 
 
 class CopyingHeads:
     """Sets the heads of a fresh model; ``keep()`` puts them back after a training step.
 
     ``pieces``: what each token of the vocabulary is without its space, as equal ones share a code; ``beginning``: the
-    id of the token that every text begins with; ``kind``: "shop" or "plain". The scores are high because training lets the
+    id of the token that every text begins with; ``kind``: one of KINDS. The scores are high because training lets the
     other dimensions grow, and the norm makes the codes the smaller for it. Raises ValueError for a model of other sizes.
     """
 
     @torch.no_grad()
-    def __init__(self, model: MistralForCausalLM, pieces: list[str], beginning: int, kind: str = "shop"):
+    def __init__(self, model: MistralForCausalLM, pieces: list[str], beginning: int, kind: str):
         config, layers = model.config, model.model.layers
         if (config.hidden_size, layers[0].self_attn.head_dim) != (256, 64):
             raise ValueError("copying heads need 256 dimensions and heads of 64")

@@ -30,7 +30,7 @@ from eval_agent.files import Lock, check_output, check_output_folder, read_recor
 from eval_agent.progress import tqdm
 from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
-from train.tiny_base.copying import CopyingHeads
+from train.tiny_base.copying import KINDS, CopyingHeads
 from train.tiny_base.corpus import Corpus, batches
 from train.tiny_base.sciworld_corpus import SciWorldCorpus
 from train.tiny_base.tokenizer import bare_pieces, train_tokenizer
@@ -39,6 +39,15 @@ from train.tiny_base.webshop_markets import PublishedMarket, open_markets
 
 _INSTRUCTIONS = Path("eval_agent/prompt/instructions")
 _SAVE_SECONDS = 300
+
+
+def read_recipe(path: Path) -> dict:
+    """Sizes, training values and stages. Raises InputError where its "copying_heads" are of no known kind."""
+    recipe = read_config(path)
+    kind = recipe.get("copying_heads")
+    if kind not in (None, *KINDS):
+        raise InputError(f'{path}: "copying_heads" is {kind!r}; expected one of {", ".join(KINDS)}')
+    return recipe
 
 
 def load_alfworld(train_games: Path) -> AlfWorldCorpus:
@@ -193,7 +202,7 @@ def main() -> None:
 
     if args.exp_config and not args.demo_shops:
         raise InputError("--exp_config names a shop, which goes with --demo_shops only")
-    recipe = read_config(args.recipe)
+    recipe = read_recipe(args.recipe)
     if args.demo_shops:
         corpus = load_webshop(args.demo_shops, args.exp_config)
     else:

@@ -87,7 +87,7 @@ def test_what_a_thought_and_its_action_name_is_guessed_by_its_wording(told, gues
     """What is not guessed by one of the wired heads may be anything, but not the number after another word."""
     names = [*WORDING, *IDS, *NAMES[len(WORDING) + len(IDS):]]
     model = fresh()
-    CopyingHeads(model, names, BEGINNING)
+    CopyingHeads(model, names, BEGINNING, "shop")
     filler = " ".join(names[40:190])
     ids = [BEGINNING, *(names.index(name) for name in told.replace("FILLER", filler).split())]
     with torch.no_grad():
@@ -97,7 +97,7 @@ def test_what_a_thought_and_its_action_name_is_guessed_by_its_wording(told, gues
 
 def test_a_word_and_its_twin_with_a_space_share_a_code():
     model = fresh()
-    CopyingHeads(model, ["brown", "red", "brown", *NAMES[3:]], BEGINNING)
+    CopyingHeads(model, ["brown", "red", "brown", *NAMES[3:]], BEGINNING, "shop")
     brown, red, spaced = model.get_input_embeddings().weight[:3, :64]
     assert torch.equal(brown, spaced) and not torch.equal(brown, red)
 

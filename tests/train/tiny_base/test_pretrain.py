@@ -4,7 +4,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from train.tiny_base.pretrain import Pretraining
+from eval_agent.errors import InputError
+from eval_agent.files import write_json
+from train.tiny_base.pretrain import Pretraining, read_recipe
 
 RECIPE = {"learning_rate": 0.01, "weight_decay": 0.0, "warmup": 0.1, "decay": 0.5, "seed": 0,
           "stages": [{"minutes": 1}, {"minutes": 1}]}
@@ -37,3 +39,9 @@ def test_it_goes_on_from_its_saved_state(base_model, tmp_path):
         assert torch.equal(old, new)
     momentum = [state["momentum_buffer"] for state in second.optimizers[0].state.values()]
     assert momentum and all(buffer.abs().sum() > 0 for buffer in momentum)
+
+
+def test_an_unknown_kind_of_copying_heads_is_told_before_the_long_work(tmp_path):
+    write_json(tmp_path / "recipe.json", RECIPE | {"copying_heads": True})
+    with pytest.raises(InputError, match='recipe.json: "copying_heads" is True; expected one of shop, plain'):
+        read_recipe(tmp_path / "recipe.json")
