@@ -1,13 +1,15 @@
 """Text for pre-training a tiny base: agent and world model dialogues about episodes of a benchmark, without end.
 
 Which episodes, a benchmark's own corpus knows (alfworld_corpus: ALFWorld, sciworld_corpus: ScienceWorld).
-Loss falls on the replies only, and on no wrong turn.
+JointCorpus draws from several. Loss falls on the replies only, and on no wrong turn.
 """
 
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
+from statistics import mean
 
 from eval_agent.agents.chat_templates import get_template
 from eval_agent.trajectories.format import OBSERVATION
@@ -15,6 +17,7 @@ from eval_agent.trajectories.format import OBSERVATION
 _TEMPLATE = get_template("mistral_v02")
 _WORLD_MODEL = 0.35  # share of world model dialogues
 _INFORMED = 0.5  # share of agent dialogues with task knowledge
+_MEASURED = 100  # dialogues of each corpus, to know how long they are
 
 
 @dataclass
@@ -42,13 +45,17 @@ class Corpus(ABC):
     """Draws dialogues; a benchmark gives the episodes."""
 
     def __init__(self, agent_instruction: str, world_model_instruction: str):
-        self.with_instruction = 1.0  # share of dialogues that begin with the instruction
-        # share of dialogues in which loss falls on what is seen, too: pages that repeat what stood before them teach
-        # to copy much sooner than replies alone
-        self.learn_seen = 0.0
-        self.shortened = 0.0  # share of episodes in which less is seen than there is, so that there is more to decide
+        self.set_shares()
         self.agent_instruction = agent_instruction.strip()
         self.world_model_instruction = world_model_instruction.strip()
+
+    def set_shares(self, with_instruction: float = 1.0, learn_seen: float = 0.0, shortened: float = 0.0) -> None:
+        """Share of dialogues that begin with the instruction, of those in which loss falls on what is seen, too, and of
+        episodes in which less is seen than there is, so that there is more to decide.
+
+        Pages that repeat what stood before them teach to copy much sooner than replies alone.
+        """
+        self.with_instruction, self.learn_seen, self.shortened = with_instruction, learn_seen, shortened
 
     @abstractmethod
     def episode(self, rng: random.Random, informed: bool, as_world_model: bool) -> tuple[str, str, list[Turn]]:
@@ -93,6 +100,31 @@ class Corpus(ABC):
         return dialogue
 
 
+class JointCorpus:
+    """Draws from several corpora, so that each has its share of the text; ``shares`` need not add up to 1."""
+
+    def __init__(self, corpora: list[Corpus], shares: list[float]):
+        self.corpora = corpora
+        # a long dialogue is drawn less often than a short one
+        self.weights = [share / _mean_length(corpus) for corpus, share in zip(corpora, shares)]
+
+    def set_shares(self, **shares: float) -> None:
+        for corpus in self.corpora:
+            corpus.set_shares(**shares)
+
+    def spellings(self) -> Iterable[str]:
+        return chain.from_iterable(corpus.spellings() for corpus in self.corpora)
+
+    def draw(self, rng: random.Random) -> Dialogue:
+        return rng.choices(self.corpora, self.weights)[0].draw(rng)
+
+
+def _mean_length(corpus: Corpus) -> float:
+    """Characters of a dialogue."""
+    rng = random.Random(0)
+    return mean(sum(len(piece) for piece, _ in corpus.draw(rng).pieces) for _ in range(_MEASURED))
+
+
 def encode(dialogue: Dialogue, tokenizer) -> tuple[list[int], list[int]]:
     """Token ids of the whole text and labels, -100 where no loss falls."""
     text = "".join(piece for piece, _ in dialogue.pieces)
@@ -111,7 +143,7 @@ def encode(dialogue: Dialogue, tokenizer) -> tuple[list[int], list[int]]:
 
 
 def batches(
-    corpus: Corpus, tokenizer, lengths: list[int], tokens: int, rng: random.Random
+    corpus: Corpus | JointCorpus, tokenizer, lengths: list[int], tokens: int, rng: random.Random
 ) -> Iterator[tuple[list[list[int]], list[list[int]]]]:
     """Endless batches (ids, labels), each [tokens // length, length]: dialogues of like length, padded right.
 

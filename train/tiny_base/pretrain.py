@@ -7,7 +7,8 @@
         --recipe configs/train/tiny_base_webshop.json --output_dir data/tiny-mistral-webshop
 
 The first is ALFWorld's base, the second ScienceWorld's, on the output of eval_agent.trajectories.collect_expert for train
-variations, the third WebShop's. Knows the recipe (times in minutes on this machine) and nothing of LoRA or
+variations, the third WebShop's. With all three texts it is one base for all of them, with the recipe's "shares" of
+text ("alfworld", "sciworld", "webshop"). Knows the recipe (times in minutes on this machine) and nothing of LoRA or
 evaluation. Killed and started again, it goes on from its last saved state. A tokenizer that is in the output
 folder already is used as it is.
 """
@@ -16,6 +17,8 @@ import atexit
 import random
 import tempfile
 import time
+from argparse import Namespace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from pickle import UnpicklingError
@@ -31,7 +34,7 @@ from eval_agent.progress import tqdm
 from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
 from train.tiny_base.copying import KINDS, CopyingHeads
-from train.tiny_base.corpus import Corpus, batches
+from train.tiny_base.corpus import Corpus, JointCorpus, batches
 from train.tiny_base.sciworld_corpus import SciWorldCorpus
 from train.tiny_base.tokenizer import bare_pieces, train_tokenizer
 from train.tiny_base.webshop_corpus import WebShopCorpus
@@ -39,6 +42,7 @@ from train.tiny_base.webshop_markets import PublishedMarket, open_markets
 
 _INSTRUCTIONS = Path("eval_agent/prompt/instructions")
 _SAVE_SECONDS = 300
+_STAGE_SHARES = ("with_instruction", "learn_seen", "shortened")
 
 
 def read_recipe(path: Path) -> dict:
@@ -74,11 +78,34 @@ def load_webshop(count: int, exp_config: str | None) -> WebShopCorpus:
     return WebShopCorpus(open_markets(count, Path(folder.name)), *_instructions("webshop"), published)
 
 
+def load_corpus(args: Namespace, recipe: dict) -> Corpus | JointCorpus:
+    """The text that the command line names; several in one, by the recipe's "shares".
+
+    Raises InputError where none is named, or the recipe's shares are of other texts.
+    """
+    if args.exp_config and not args.demo_shops:
+        raise InputError("--exp_config names a shop, which goes with --demo_shops only")
+    load = {
+        "alfworld": args.train_games and partial(load_alfworld, args.train_games),
+        "sciworld": args.trajectories and partial(load_sciworld, args.trajectories),
+        "webshop": args.demo_shops and partial(load_webshop, args.demo_shops, args.exp_config),
+    }
+    load = {task: loading for task, loading in load.items() if loading}
+    if not load:
+        raise InputError("no text: give --train_games, --trajectories or --demo_shops, or several of them")
+    shares = recipe.get("shares", {next(iter(load)): 1.0})
+    if shares.keys() != load.keys():
+        raise InputError(f'{args.recipe}: "shares" of {", ".join(shares) if "shares" in recipe else "no texts"}, '
+                         f'but there is text of {", ".join(load)}')
+    corpora = [loading() for loading in load.values()]
+    return corpora[0] if len(corpora) == 1 else JointCorpus(corpora, [shares[task] for task in load])
+
+
 def _instructions(task: str) -> list[str]:
     return [(_INSTRUCTIONS / f"{task}_{role}.txt").read_text(encoding="utf-8") for role in ("agent", "world_model")]
 
 
-def load_tokenizer(corpus: Corpus, recipe: dict, output_dir: Path):
+def load_tokenizer(corpus: Corpus | JointCorpus, recipe: dict, output_dir: Path):
     """The tokenizer of ``output_dir``, learnt from the corpus where there is none."""
     if (output_dir / "tokenizer.json").exists():
         return AutoTokenizer.from_pretrained(output_dir)
@@ -129,14 +156,13 @@ class Pretraining:
         done = min(1.0, self.seconds / self.total_seconds)
         return min(1.0, done / self.recipe["warmup"], (1.0 - done) / self.recipe["decay"])
 
-    def run(self, corpus: Corpus, tokenizer) -> None:
+    def run(self, corpus: Corpus | JointCorpus, tokenizer) -> None:
         compiled = torch.compile(self.model)
         end = 0.0
         with tqdm(total=round(self.total_seconds), initial=round(self.seconds), unit="s", desc="pretrain") as bar:
             for number, stage in enumerate(self.recipe["stages"]):
                 end += 60.0 * stage["minutes"]
-                corpus.with_instruction = stage["with_instruction"]
-                corpus.learn_seen, corpus.shortened = stage.get("learn_seen", 0.0), stage.get("shortened", 0.0)
+                corpus.set_shares(**{name: stage[name] for name in _STAGE_SHARES if name in stage})
                 # a restart goes on with new text, not with the text it began with
                 rng = random.Random(f"{self.recipe['seed']} {number} {self.seconds:.0f}")
                 data = batches(corpus, tokenizer, stage["lengths"], stage["tokens_per_batch"], rng)
@@ -190,23 +216,17 @@ class Pretraining:
 @exit_on_input_error
 def main() -> None:
     parser = Parser(__doc__)
-    text = parser.add_mutually_exclusive_group(required=True)
-    text.add_argument("--train_games", type=Path, help="ALFWorld's json_2.1.1/train folder")
-    text.add_argument("--demo_shops", type=int, help="for WebShop: so many demo shops of other seeds")
+    parser.add_argument("--train_games", type=Path, help="ALFWorld's json_2.1.1/train folder")
+    parser.add_argument("--demo_shops", type=int, help="for WebShop: so many demo shops of other seeds")
     parser.add_argument("--exp_config", help="with --demo_shops: the task config of a shop that is in the text, too")
-    text.add_argument("--trajectories", type=Path, help="ScienceWorld's expert trajectories of train variations")
+    parser.add_argument("--trajectories", type=Path, help="ScienceWorld's expert trajectories of train variations")
     parser.add_argument("--recipe", default="configs/train/tiny_base.json", help="sizes, training values, stages")
     parser.add_argument("--output_dir", type=Path, required=True, help="the model")
     parser.add_argument("--state_file", type=Path, default="outputs/tiny_base_state.pt", help="to go on from")
     args = parser.parse_args()
 
-    if args.exp_config and not args.demo_shops:
-        raise InputError("--exp_config names a shop, which goes with --demo_shops only")
     recipe = read_recipe(args.recipe)
-    if args.demo_shops:
-        corpus = load_webshop(args.demo_shops, args.exp_config)
-    else:
-        corpus = load_alfworld(args.train_games) if args.train_games else load_sciworld(args.trajectories)
+    corpus = load_corpus(args, recipe)
     tokenizer = load_tokenizer(corpus, recipe, args.output_dir)
     check_output_folder(args.output_dir)
     check_output(args.state_file)

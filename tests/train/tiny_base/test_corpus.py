@@ -10,7 +10,7 @@ from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import Receptacle, Room, RoomVariety, read_room
 from train.tiny_base.alfworld_searcher import Searcher
 from train.tiny_base.alfworld_world import NOTHING, TextWorld
-from train.tiny_base.corpus import batches, encode
+from train.tiny_base.corpus import JointCorpus, batches, encode
 from train.tiny_base.tokenizer import train_tokenizer
 
 KITCHEN = [
@@ -124,3 +124,16 @@ def test_the_world_answers_as_the_real_games_do(alfworld_data):
                     pytest.fail(f"{task.task_id}: the expert did not finish")
     # whether two drawers are within reach of each other is a matter of the draw
     assert real - {NOTHING} <= heard | {"The X is open. In it, you see ..."}
+
+
+def test_of_several_corpora_each_has_its_share_of_the_text(corpus):
+    other = AlfWorldCorpus(corpus.variety, "You act " + "with care " * 300, "You know a lot " * 200)  # long dialogues
+    joint = JointCorpus([corpus, other], [3, 1])
+    rng, written = random.Random(3), Counter()
+    for _ in range(2000):
+        text = "".join(piece for piece, _ in joint.draw(rng).pieces)
+        written["with care" in text or "a lot" in text] += len(text)
+    assert written[False] / written[True] == pytest.approx(3, rel=0.15)
+
+    joint.set_shares(with_instruction=0.0)
+    assert not any("You act" in joint.draw(rng).pieces[0][0] for _ in range(50))

@@ -1,5 +1,8 @@
 """Pre-training: the learning rate over time, and going on from a saved state."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -45,3 +48,17 @@ def test_an_unknown_kind_of_copying_heads_is_told_before_the_long_work(tmp_path)
     write_json(tmp_path / "recipe.json", RECIPE | {"copying_heads": True})
     with pytest.raises(InputError, match='recipe.json: "copying_heads" is True; expected one of shop, plain'):
         read_recipe(tmp_path / "recipe.json")
+
+
+@pytest.mark.parametrize("given, shares, told", [
+    ([], None, "no text: give --train_games, --trajectories or --demo_shops"),
+    (["--exp_config", "webshop_1k"], None, "--exp_config names a shop, which goes with --demo_shops only"),
+    (["--demo_shops", "1", "--trajectories", "x"], None, '"shares" of no texts, but there is text of sciworld, webshop'),
+    (["--trajectories", "x"], {"sciworld": 1, "alfworld": 1}, '"shares" of sciworld, alfworld, but there is text of sci'),
+])
+def test_texts_and_their_shares_go_together(given, shares, told, tmp_path):
+    write_json(tmp_path / "recipe.json", RECIPE | ({"shares": shares} if shares else {}))
+    ended = subprocess.run([sys.executable, "-m", "train.tiny_base.pretrain", "--recipe", str(tmp_path / "recipe.json"),
+                            "--output_dir", str(tmp_path / "base"), *given], capture_output=True, text=True)
+    assert ended.returncode != 0 and told in ended.stderr
+    assert not (tmp_path / "base").exists()
