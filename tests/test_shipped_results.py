@@ -3,6 +3,7 @@
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from eval_agent.report.episodes import RUN, TYPES, csv_reader
@@ -47,3 +48,12 @@ def test_the_shipped_viewer_is_what_the_readme_s_command_writes(tmp_path, monkey
     runs, output = shlex.split(line)[3:-2], shlex.split(line)[-1]
     write_page(read_runs(runs), tmp_path / "viewer.html")
     assert (tmp_path / "viewer.html").read_bytes() == Path(output).read_bytes(), line
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.parent.glob("tiny*/*.csv")), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_no_interval_reaches_further_than_a_mean_can(path):
+    table = pd.read_csv(path)
+    table = table[table["measure"] != "average_steps"]
+    assert not (table["low"] < 0).any() and not (table["high"] > 100).any()
+    for end in table.columns[table.columns.str.contains("^difference_.*_(?:low|high)$")]:
+        assert not (table[end].abs() > 100).any(), end

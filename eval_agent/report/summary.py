@@ -149,11 +149,18 @@ def _numbers(label: str, games: pd.DataFrame, measure: str, references: list[Row
     def of(row: str) -> pd.Series:
         return games.loc[games.index.get_level_values("row") == row, measure].droplevel("row").dropna()
 
-    found = {"measure": measure, **estimate(of(label)), **spread(of(label))}
+    most = np.inf if measure == "average_steps" else 100.0
+    found = {"measure": measure, **_within(estimate(of(label)), 0.0, most), **spread(of(label))}
     for row in references:
         if row.label != label:
-            found |= zip((difference_from(row) + end for end in ENDS), difference(of(label), of(row.label)).values())
+            paired = _within(difference(of(label), of(row.label)), -most, most)
+            found |= zip((difference_from(row) + end for end in ENDS), paired.values())
     return found
+
+
+def _within(found: dict[str, float], least: float, most: float) -> dict[str, float]:
+    """``found`` with its interval cut to what a mean can be: one over training runs knows no bounds."""
+    return found | {end: float(np.clip(found[end], least, most)) for end in ("low", "high") if end in found}
 
 
 def _rests_on(line: dict, episodes: pd.DataFrame) -> dict:
