@@ -3,8 +3,8 @@
 #     bash scripts/train.sh NAME...
 # NAME is experienced_agent, agent_model, world_model, merge, explicit_state, nat, knowagent, eto,
 # agent_model_expert_only, world_model_expert_only (both from knowledge without the rejected side) or
-# unified_world_model (needs ../alfworld and ../sciworld beside $OUT); "base" needs nothing, "state_base" is the base of
-# triplets in the world model's embeddings, "state_base_explored" the same with triplets of won explored trajectories.
+# unified_world_model (on the data of all $TASKS, each in ../TASK beside $OUT); "base" needs nothing, "state_base" is the
+# base of triplets in the world model's embeddings, "state_base_explored" the same with those of won explored trajectories.
 # NAME_seed2 is another training run of experienced_agent, agent_model or world_model: the same data, --seed 2 in place
 # of the recipe's. What is trained is left alone, also where only the adapter is there (a shipped one); a run that was
 # stopped goes on. $SHIPPED is a folder of trained adapters that are taken where $OUT/peft has none. Other settings:
@@ -57,7 +57,7 @@ expert_only() {
 unified_world_model() { # one model for all tasks, shared by their folders
     local home datasets=() task
     home=$(realpath "$OUT/..")
-    for task in alfworld sciworld; do
+    for task in ${TASKS:-alfworld sciworld webshop}; do
         datasets+=("$home/$task/sft/world_model.json")
         [ -e "${datasets[-1]}" ] || { echo "error: ${datasets[-1]} is missing: run TASK=$task OUT=$home/$task" \
             "bash scripts/train.sh world_model first" >&2; exit 1; }

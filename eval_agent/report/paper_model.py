@@ -101,6 +101,7 @@ class PaperModel:
         """What scripts/settings.sh reads, for one task."""
         return {
             "TASK": task,
+            "TASKS": " ".join(self.tasks),
             "OUT": str(self.out(task)),
             "EXP_CONFIG": self.exp_config(task),
             "RECIPE": self.recipe(task),

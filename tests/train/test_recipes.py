@@ -21,7 +21,7 @@ MADE = ("expert.json", "pairs.json", "pairs_task.json", "pairs_state.json", "pai
 @pytest.fixture
 def out(tmp_path):
     """A folder in which the numbered steps have made everything but the models."""
-    for task in ("alfworld", "sciworld"):
+    for task in ("alfworld", "sciworld", "webshop"):
         (tmp_path / task / "sft").mkdir(parents=True)
         for name in MADE:
             (tmp_path / task / name).write_text("[]")
@@ -40,8 +40,8 @@ def launched(out, task: str, name: str, recipe: str) -> tuple[list[str], list[st
     shutil.copytree(ROOT / "scripts", out / "root" / "scripts", dirs_exist_ok=True)
     if not (out / "root" / "configs").exists():
         (out / "root" / "configs").symlink_to(ROOT / "configs")
-    for role in ("agent_model", "world_model"):
-        (out / "sciworld" / "sft" / f"{role}.json").write_text("[]")
+    for other in ("sciworld", "webshop"):
+        (out / other / "sft" / "world_model.json").write_text("[]")
     environment = {
         **os.environ, "PATH": f"{stand_ins}:{os.environ['PATH']}", "TASK": task, "EXP_CONFIG": task,
         "OUT": str(out / task), "RECIPE": recipe, "DEVICE": "cpu",
@@ -78,6 +78,17 @@ def test_each_command_has_the_paper_s_values_and_its_data(backbone, out, monkeyp
         assert (args.num_train_epochs, data.max_prompt_len, data.max_target_len) == (3, 512, 3072)
         if name == "eto":
             assert model.adapter_name_or_path == f"{out}/alfworld/peft/experienced_agent"
+
+
+@pytest.mark.parametrize("tasks", ["", "alfworld sciworld"])
+def test_the_unified_world_model_reads_the_data_of_all_tasks(tasks, out, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("TASKS", tasks)
+    (out / "alfworld" / "sft" / "world_model.json").write_text("[]")
+    _, words = launched(out, "alfworld", "unified_world_model", "configs/train/mistral.json")
+    _, data, args = parse_arguments(words)
+    assert data.dataset.split(",") == [f"{out}/{task}/sft/world_model.json" for task in (tasks or "alfworld sciworld webshop").split()]
+    assert os.path.realpath(args.output_dir) == f"{out}/unified_world_model"
 
 
 def test_another_training_run_differs_by_its_seed_alone(out, monkeypatch):
