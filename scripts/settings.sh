@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ ! -d .venv ] || export PATH="$PWD/.venv/bin:$PATH"
 
 TASK=${TASK:-alfworld}                                       # whose prompts and rules; or sciworld, webshop
+TASKS=${TASKS:-alfworld sciworld webshop}                    # whose data a unified world model reads
 case "$TASK" in
     sciworld) demo_recipe=configs/train/tiny_lora_sft_sciworld.json demo_out=outputs/quickstart-sciworld ;;
     webshop) demo_recipe=configs/train/tiny_lora_sft_webshop.json demo_out=outputs/quickstart-webshop ;;

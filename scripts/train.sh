@@ -57,7 +57,7 @@ expert_only() {
 unified_world_model() { # one model for all tasks, shared by their folders
     local home datasets=() task
     home=$(realpath "$OUT/..")
-    for task in ${TASKS:-alfworld sciworld webshop}; do
+    for task in $TASKS; do
         datasets+=("$home/$task/sft/world_model.json")
         [ -e "${datasets[-1]}" ] || { echo "error: ${datasets[-1]} is missing: run TASK=$task OUT=$home/$task" \
             "bash scripts/train.sh world_model first" >&2; exit 1; }

@@ -45,11 +45,11 @@ class Corpus(ABC):
     """Draws dialogues; a benchmark gives the episodes."""
 
     def __init__(self, agent_instruction: str, world_model_instruction: str):
-        self.set_shares()
+        self.begin_stage()
         self.agent_instruction = agent_instruction.strip()
         self.world_model_instruction = world_model_instruction.strip()
 
-    def set_shares(self, with_instruction: float = 1.0, learn_seen: float = 0.0, shortened: float = 0.0) -> None:
+    def begin_stage(self, with_instruction: float = 1.0, learn_seen: float = 0.0, shortened: float = 0.0) -> None:
         """Share of dialogues that begin with the instruction, of those in which loss falls on what is seen, too, and of
         episodes in which less is seen than there is, so that there is more to decide.
 
@@ -108,9 +108,9 @@ class JointCorpus:
         # a long dialogue is drawn less often than a short one
         self.weights = [share / _mean_length(corpus) for corpus, share in zip(corpora, shares)]
 
-    def set_shares(self, **shares: float) -> None:
+    def begin_stage(self, **stage: float) -> None:
         for corpus in self.corpora:
-            corpus.set_shares(**shares)
+            corpus.begin_stage(**stage)
 
     def spellings(self) -> Iterable[str]:
         return chain.from_iterable(corpus.spellings() for corpus in self.corpora)

@@ -42,15 +42,21 @@ from train.tiny_base.webshop_markets import PublishedMarket, open_markets
 
 _INSTRUCTIONS = Path("eval_agent/prompt/instructions")
 _SAVE_SECONDS = 300
-_STAGE_SHARES = ("with_instruction", "learn_seen", "shortened")
+_OF_TEXT = ("with_instruction", "learn_seen", "shortened")  # fields of a stage that the corpus knows
 
 
 def read_recipe(path: Path) -> dict:
-    """Sizes, training values and stages. Raises InputError where its "copying_heads" are of no known kind."""
+    """Sizes, training values and stages.
+
+    Raises InputError where its "copying_heads" are of no known kind, or its "shares" are no positive numbers.
+    """
     recipe = read_config(path)
     kind = recipe.get("copying_heads")
     if kind not in (None, *KINDS):
         raise InputError(f'{path}: "copying_heads" is {kind!r}; expected one of {", ".join(KINDS)}')
+    for task, share in recipe.get("shares", {}).items():
+        if not (isinstance(share, int | float) and share > 0):
+            raise InputError(f'{path}: "shares", "{task}" is {share!r}; expected a positive number')
     return recipe
 
 
@@ -162,7 +168,7 @@ class Pretraining:
         with tqdm(total=round(self.total_seconds), initial=round(self.seconds), unit="s", desc="pretrain") as bar:
             for number, stage in enumerate(self.recipe["stages"]):
                 end += 60.0 * stage["minutes"]
-                corpus.set_shares(**{name: stage[name] for name in _STAGE_SHARES if name in stage})
+                corpus.begin_stage(**{name: stage[name] for name in _OF_TEXT if name in stage})
                 # a restart goes on with new text, not with the text it began with
                 rng = random.Random(f"{self.recipe['seed']} {number} {self.seconds:.0f}")
                 data = batches(corpus, tokenizer, stage["lengths"], stage["tokens_per_batch"], rng)

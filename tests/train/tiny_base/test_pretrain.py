@@ -1,15 +1,12 @@
 """Pre-training: the learning rate over time, and going on from a saved state."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 from eval_agent.errors import InputError
 from eval_agent.files import write_json
-from train.tiny_base.pretrain import Pretraining, read_recipe
+from train.tiny_base.pretrain import Pretraining, main, read_recipe
 
 RECIPE = {"learning_rate": 0.01, "weight_decay": 0.0, "warmup": 0.1, "decay": 0.5, "seed": 0,
           "stages": [{"minutes": 1}, {"minutes": 1}]}
@@ -55,10 +52,15 @@ def test_an_unknown_kind_of_copying_heads_is_told_before_the_long_work(tmp_path)
     (["--exp_config", "webshop_1k"], None, "--exp_config names a shop, which goes with --demo_shops only"),
     (["--demo_shops", "1", "--trajectories", "x"], None, '"shares" of no texts, but there is text of sciworld, webshop'),
     (["--trajectories", "x"], {"sciworld": 1, "alfworld": 1}, '"shares" of sciworld, alfworld, but there is text of sci'),
+    (["--trajectories", "x"], {"sciworld": "half"}, '"shares", "sciworld" is \'half\'; expected a positive number'),
+    (["--trajectories", "x"], {"sciworld": 0}, '"shares", "sciworld" is 0; expected a positive number'),
 ])
-def test_texts_and_their_shares_go_together(given, shares, told, tmp_path):
+def test_texts_and_their_shares_go_together(given, shares, told, tmp_path, monkeypatch, capsys):
     write_json(tmp_path / "recipe.json", RECIPE | ({"shares": shares} if shares else {}))
-    ended = subprocess.run([sys.executable, "-m", "train.tiny_base.pretrain", "--recipe", str(tmp_path / "recipe.json"),
-                            "--output_dir", str(tmp_path / "base"), *given], capture_output=True, text=True)
-    assert ended.returncode != 0 and told in ended.stderr
+    flags = ["--recipe", str(tmp_path / "recipe.json"), "--output_dir", str(tmp_path / "base"), *given]
+    monkeypatch.setattr("sys.argv", ["pretrain", *flags])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told_there = capsys.readouterr().err + str(ended.value)
+    assert ended.value.code != 0 and told in told_there
     assert not (tmp_path / "base").exists()
