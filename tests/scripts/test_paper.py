@@ -139,4 +139,7 @@ def test_a_unified_world_model_needs_tasks_with_one_base(toy_paper):
     change_model(toy_paper, tasks=tasks)
     shutil.rmtree(toy_paper / "out")
     paper("fig5", "toy")
-    assert any(call.startswith("train.sh unified_world_model") for call in calls(toy_paper))
+    trained = [(name, settings.split()[0]) for _, name, settings in
+               (call.split(maxsplit=2) for call in calls(toy_paper) if call.startswith("train.sh"))]
+    assert trained[:2] == [("world_model", "TASK=alfworld"), ("world_model", "TASK=sciworld")]  # it reads the data of both
+    assert trained.index(("unified_world_model", "TASK=sciworld")) > 1
