@@ -85,15 +85,15 @@ if [ ${#arguments[@]} -lt $# ] || [[ " $* " =~ " --"(dry_run|plan|help|episodes)
 fi
 plan=$(paper "$@" --plan)
 failed=0 settings=() runs=()
+play_task() {
+    [ ${#runs[@]} = 0 ] || (export "${settings[@]}"; play "${runs[@]}") || failed=1
+    runs=()
+}
 if [[ $plan == *unified_world_model* ]]; then # it reads every task's data, which is made with the task's own world model
     while IFS=$'\t' read -r -a fields; do
         [ "${fields[0]:-}" != task ] || env "${fields[@]:2}" bash scripts/train.sh world_model < /dev/null || failed=1
     done <<< "$plan"
 fi
-play_task() {
-    [ ${#runs[@]} = 0 ] || (export "${settings[@]}"; play "${runs[@]}") || failed=1
-    runs=()
-}
 while IFS= read -r line; do
     if [[ $line == task$'\t'* ]]; then
         play_task
