@@ -129,10 +129,12 @@ def _rests_on(column: str, cells: pd.DataFrame) -> list[str]:
         return [f"{column}: nothing measured."]
     runs = [f"{n} run{'s' if n > 1 else ''}: {', '.join(part['row'])}" for n, part in measured.groupby("runs")]
     notes = [f"{column}: {measured['all_games'].iloc[0]} games; {'; '.join(runs)}."]
-    for cell in measured[measured["missing_episodes"] > 0].to_dict("records"):
-        planned = cell["episodes"] + cell["missing_episodes"]
-        notes.append(f"\\* {cell['row']}, {column}: {cell['episodes']} of {planned} episodes; "
-                     f"{cell['all_games'] - cell['games']} games without any are not counted.")
+    partial = measured[measured["missing_episodes"] > 0]
+    for (episodes, missing, games), part in partial.groupby(["episodes", "missing_episodes", "games"], sort=False):
+        without = part["all_games"].iloc[0] - games
+        each = "each of " * (len(part) > 1)
+        notes.append(f"\\* {column}: {episodes} of {episodes + missing} episodes of {each}{', '.join(part['row'])}"
+                     f"{f'; {without} games without any are not counted' if without else ''}.")
     same = [", ".join(part["row"]) for _, part in measured.groupby("conversations", sort=False) if len(part) > 1]
     reason = "the same conversations in every game and run, so one measurement"
     return notes + ([f"{column}: {reason}: {'; '.join(same)}."] if same else [])

@@ -12,6 +12,8 @@ from itertools import chain
 from statistics import mean
 
 from eval_agent.agents.chat_templates import get_template
+from eval_agent.config import Share
+from eval_agent.fields import Fields
 from eval_agent.trajectories.format import OBSERVATION
 
 _TEMPLATE = get_template("mistral_v02")
@@ -41,21 +43,28 @@ class Dialogue:
         self.pieces.append((_TEMPLATE.reply_turn(reply), learn))
 
 
+class TextMix(Fields):
+    """What a corpus draws, in parts of all that it draws."""
+
+    with_instruction: Share = 1.0
+    """Dialogues that begin with the instruction."""
+    learn_seen: Share = 0.0
+    """Dialogues in which loss falls on what is seen, too: pages that repeat what stood before them teach to copy much
+    sooner than replies alone."""
+    shortened: Share = 0.0
+    """Episodes in which less is seen than there is, so that there is more to decide."""
+
+
 class Corpus(ABC):
     """Draws dialogues; a benchmark gives the episodes."""
 
     def __init__(self, agent_instruction: str, world_model_instruction: str):
-        self.begin_stage()
+        self.mix = TextMix()
         self.agent_instruction = agent_instruction.strip()
         self.world_model_instruction = world_model_instruction.strip()
 
-    def begin_stage(self, with_instruction: float = 1.0, learn_seen: float = 0.0, shortened: float = 0.0) -> None:
-        """Share of dialogues that begin with the instruction, of those in which loss falls on what is seen, too, and of
-        episodes in which less is seen than there is, so that there is more to decide.
-
-        Pages that repeat what stood before them teach to copy much sooner than replies alone.
-        """
-        self.with_instruction, self.learn_seen, self.shortened = with_instruction, learn_seen, shortened
+    def begin_stage(self, mix: TextMix) -> None:
+        self.mix = mix
 
     @abstractmethod
     def episode(self, rng: random.Random, informed: bool, as_world_model: bool) -> tuple[str, str, list[Turn]]:
@@ -72,8 +81,8 @@ class Corpus(ABC):
         as_world_model = rng.random() < _WORLD_MODEL
         informed = not as_world_model and rng.random() < _INFORMED
         task, knowledge, turns = self.episode(rng, informed, as_world_model)
-        instructed = rng.random() < self.with_instruction
-        learn_seen = self.learn_seen > 0.0 and rng.random() < self.learn_seen
+        instructed = rng.random() < self.mix.with_instruction
+        learn_seen = self.mix.learn_seen > 0.0 and rng.random() < self.mix.learn_seen
         if as_world_model:
             return self._world_model(task, knowledge, turns, instructed, learn_seen)
         return self._agent(f"{task}\n{knowledge}" if informed else task, turns, instructed, learn_seen)
@@ -108,9 +117,9 @@ class JointCorpus:
         # a long dialogue is drawn less often than a short one
         self.weights = [share / _mean_length(corpus) for corpus, share in zip(corpora, shares)]
 
-    def begin_stage(self, **stage: float) -> None:
+    def begin_stage(self, mix: TextMix) -> None:
         for corpus in self.corpora:
-            corpus.begin_stage(**stage)
+            corpus.begin_stage(mix)
 
     def spellings(self) -> Iterable[str]:
         return chain.from_iterable(corpus.spellings() for corpus in self.corpora)

@@ -27,14 +27,15 @@ import torch
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 
 from eval_agent.command_line import Parser
-from eval_agent.config import load_task_config, read_config
+from eval_agent.config import load_task_config
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import Lock, check_output, check_output_folder, read_records
 from eval_agent.progress import tqdm
 from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import RoomVariety, read_rooms
-from train.tiny_base.copying import KINDS, CopyingHeads
+from train.tiny_base.copying import CopyingHeads
 from train.tiny_base.corpus import Corpus, JointCorpus, batches
+from train.tiny_base.recipe import Recipe, load_recipe
 from train.tiny_base.sciworld_corpus import SciWorldCorpus
 from train.tiny_base.tokenizer import bare_pieces, train_tokenizer
 from train.tiny_base.webshop_corpus import WebShopCorpus
@@ -42,22 +43,6 @@ from train.tiny_base.webshop_markets import PublishedMarket, open_markets
 
 _INSTRUCTIONS = Path("eval_agent/prompt/instructions")
 _SAVE_SECONDS = 300
-_OF_TEXT = ("with_instruction", "learn_seen", "shortened")  # fields of a stage that the corpus knows
-
-
-def read_recipe(path: Path) -> dict:
-    """Sizes, training values and stages.
-
-    Raises InputError where its "copying_heads" are of no known kind, or its "shares" are no positive numbers.
-    """
-    recipe = read_config(path)
-    kind = recipe.get("copying_heads")
-    if kind not in (None, *KINDS):
-        raise InputError(f'{path}: "copying_heads" is {kind!r}; expected one of {", ".join(KINDS)}')
-    for task, share in recipe.get("shares", {}).items():
-        if not (isinstance(share, int | float) and share > 0):
-            raise InputError(f'{path}: "shares", "{task}" is {share!r}; expected a positive number')
-    return recipe
 
 
 def load_alfworld(train_games: Path) -> AlfWorldCorpus:
@@ -84,7 +69,7 @@ def load_webshop(count: int, exp_config: str | None) -> WebShopCorpus:
     return WebShopCorpus(open_markets(count, Path(folder.name)), *_instructions("webshop"), published)
 
 
-def load_corpus(args: Namespace, recipe: dict) -> Corpus | JointCorpus:
+def load_corpus(args: Namespace, recipe: Recipe) -> Corpus | JointCorpus:
     """The text that the command line names; several in one, by the recipe's "shares".
 
     Raises InputError where none is named, or the recipe's shares are of other texts.
@@ -99,9 +84,9 @@ def load_corpus(args: Namespace, recipe: dict) -> Corpus | JointCorpus:
     load = {task: loading for task, loading in load.items() if loading}
     if not load:
         raise InputError("no text: give --train_games, --trajectories or --demo_shops, or several of them")
-    shares = recipe.get("shares", {next(iter(load)): 1.0})
+    shares = recipe.shares or {next(iter(load)): 1.0}
     if shares.keys() != load.keys():
-        raise InputError(f'{args.recipe}: "shares" of {", ".join(shares) if "shares" in recipe else "no texts"}, '
+        raise InputError(f'{args.recipe}: "shares" of {", ".join(recipe.shares or ["no texts"])}, '
                          f'but there is text of {", ".join(load)}')
     corpora = [loading() for loading in load.values()]
     return corpora[0] if len(corpora) == 1 else JointCorpus(corpora, [shares[task] for task in load])
@@ -111,30 +96,28 @@ def _instructions(task: str) -> list[str]:
     return [(_INSTRUCTIONS / f"{task}_{role}.txt").read_text(encoding="utf-8") for role in ("agent", "world_model")]
 
 
-def load_tokenizer(corpus: Corpus | JointCorpus, recipe: dict, output_dir: Path):
+def load_tokenizer(corpus: Corpus | JointCorpus, recipe: Recipe, output_dir: Path):
     """The tokenizer of ``output_dir``, learnt from the corpus where there is none."""
     if (output_dir / "tokenizer.json").exists():
         return AutoTokenizer.from_pretrained(output_dir)
-    rng = random.Random(recipe["seed"])
-    count = recipe["tokenizer"]["dialogues"]
-    dialogues = (corpus.draw(rng) for _ in tqdm(range(count), desc="tokenizer"))
+    rng = random.Random(recipe.seed)
+    sizes = recipe.tokenizer
+    dialogues = (corpus.draw(rng) for _ in tqdm(range(sizes.dialogues), desc="tokenizer"))
     texts = chain(("".join(piece for piece, _ in dialogue.pieces) for dialogue in dialogues), corpus.spellings())
-    context = recipe["model"]["max_position_embeddings"]
-    sizes = {name: value for name, value in recipe["tokenizer"].items() if name != "dialogues"}
-    tokenizer = train_tokenizer(texts, context_length=context, **sizes)
+    tokenizer = train_tokenizer(texts, sizes.vocab_size, recipe.model.max_position_embeddings, sizes.spaced)
     tokenizer.save_pretrained(output_dir)
     return tokenizer
 
 
-def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
+def build_model(recipe: Recipe, tokenizer) -> MistralForCausalLM:
     """A fresh model of the recipe's size, its vocabulary rounded up to a multiple of 64."""
-    torch.manual_seed(recipe["seed"])
+    torch.manual_seed(recipe.seed)
     config = MistralConfig(
         vocab_size=-(-len(tokenizer) // 64) * 64,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        **recipe["model"],
+        **recipe.model.model_dump(),
     )
     return MistralForCausalLM(config)
 
@@ -142,36 +125,37 @@ def build_model(recipe: dict, tokenizer) -> MistralForCausalLM:
 class Pretraining:
     """The model with its optimisers: Muon for the matrices, AdamW for embeddings and norms."""
 
-    def __init__(self, model: MistralForCausalLM, recipe: dict, state_file: Path, copying: CopyingHeads | None = None):
+    def __init__(
+        self, model: MistralForCausalLM, recipe: Recipe, state_file: Path, copying: CopyingHeads | None = None
+    ):
         self.model, self.recipe, self.state_file, self.copying = model, recipe, state_file, copying
         self.device = next(model.parameters()).device
         matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-        rate, decay = recipe["learning_rate"], recipe["weight_decay"]
+        rate, decay = recipe.learning_rate, recipe.weight_decay
         self.optimizers = [
             torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", lr=rate, weight_decay=decay),
             torch.optim.AdamW(others, betas=(0.9, 0.95), lr=rate, weight_decay=decay),
         ]
         self.seconds = 0.0  # of training, over all starts
-        self.total_seconds = 60.0 * sum(stage["minutes"] for stage in recipe["stages"])
         if state_file.exists():
             self._load()
 
     def rate(self) -> float:
         """Learning rate factor: linear warm-up, level, then linear to 0 over the last ``decay`` share."""
-        done = min(1.0, self.seconds / self.total_seconds)
-        return min(1.0, done / self.recipe["warmup"], (1.0 - done) / self.recipe["decay"])
+        done = min(1.0, self.seconds / self.recipe.seconds)
+        return min(1.0, done / self.recipe.warmup, (1.0 - done) / self.recipe.decay)
 
     def run(self, corpus: Corpus | JointCorpus, tokenizer) -> None:
         compiled = torch.compile(self.model)
         end = 0.0
-        with tqdm(total=round(self.total_seconds), initial=round(self.seconds), unit="s", desc="pretrain") as bar:
-            for number, stage in enumerate(self.recipe["stages"]):
-                end += 60.0 * stage["minutes"]
-                corpus.begin_stage(**{name: stage[name] for name in _OF_TEXT if name in stage})
+        with tqdm(total=round(self.recipe.seconds), initial=round(self.seconds), unit="s", desc="pretrain") as bar:
+            for number, stage in enumerate(self.recipe.stages):
+                end += 60.0 * stage.minutes
+                corpus.begin_stage(stage)
                 # a restart goes on with new text, not with the text it began with
-                rng = random.Random(f"{self.recipe['seed']} {number} {self.seconds:.0f}")
-                data = batches(corpus, tokenizer, stage["lengths"], stage["tokens_per_batch"], rng)
+                rng = random.Random(f"{self.recipe.seed} {number} {self.seconds:.0f}")
+                data = batches(corpus, tokenizer, stage.lengths, stage.tokens_per_batch, rng)
                 while self.seconds < end:
                     self._step(compiled, data, bar)
         self._save()
@@ -186,7 +170,7 @@ class Pretraining:
         factor = self.rate()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.recipe["learning_rate"] * factor
+                group["lr"] = self.recipe.learning_rate * factor
             optimizer.step()
             optimizer.zero_grad()
         if self.copying:
@@ -231,7 +215,7 @@ def main() -> None:
     parser.add_argument("--state_file", type=Path, default="outputs/tiny_base_state.pt", help="to go on from")
     args = parser.parse_args()
 
-    recipe = read_recipe(args.recipe)
+    recipe = load_recipe(args.recipe)
     corpus = load_corpus(args, recipe)
     tokenizer = load_tokenizer(corpus, recipe, args.output_dir)
     check_output_folder(args.output_dir)
@@ -239,8 +223,9 @@ def main() -> None:
     lock = Lock(args.state_file, "wait until it has ended, or choose another --state_file")
     model = build_model(recipe, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
     print(f"{model.num_parameters():,} parameters, vocabulary {len(tokenizer)}")
-    kind = recipe.get("copying_heads")
-    heads = CopyingHeads(model, bare_pieces(tokenizer), tokenizer.bos_token_id, kind) if kind else None
+    heads = None
+    if recipe.copying_heads:
+        heads = CopyingHeads(model, bare_pieces(tokenizer), tokenizer.bos_token_id, recipe.copying_heads)
     Pretraining(model, recipe, args.state_file, heads).run(corpus, tokenizer)
     model.to(torch.bfloat16).save_pretrained(args.output_dir)
     lock.release()

@@ -41,9 +41,9 @@ class WebShopCorpus(Corpus):
         real = self.published is not None and rng.random() < _PUBLISHED
         market = self.published if real else rng.choice(self.markets)
         errand = market.errand(rng)
-        task, rows = _run(market, errand, rng, self.shortened)
+        task, rows = _run(market, errand, rng, self.mix.shortened)
         true = as_world_model or rng.random() < _TRUE
-        other = None if true else _run(market, market.errand(rng, errand[0].query), rng, self.shortened)
+        other = None if true else _run(market, market.errand(rng, errand[0].query), rng, self.mix.shortened)
         rename = self._renaming(market, task, rng)
         state, turns = WebShopState.at_start(rename(task)), []
         for number, (action, observation, learn) in enumerate(rows):

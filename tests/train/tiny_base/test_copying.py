@@ -7,6 +7,7 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from train.tiny_base.copying import CopyingHeads
 from train.tiny_base.pretrain import Pretraining
+from train.tiny_base.recipe import load_recipe
 
 WORDS = 300
 BEGINNING = WORDS  # the token that every text begins with
@@ -103,12 +104,11 @@ def test_a_word_and_its_twin_with_a_space_share_a_code():
 
 
 def test_training_moves_the_rest_and_keeps_these(text, tmp_path):
-    recipe = {"seed": 0, "learning_rate": 0.05, "weight_decay": 0.1, "warmup": 0.01, "decay": 0.5,
-              "stages": [{"minutes": 1}]}
+    recipe = load_recipe("configs/train/tiny_base.json").model_copy(update={"learning_rate": 0.05, "weight_decay": 0.1})
     model = fresh()
     training = Pretraining(model, recipe, tmp_path / "state.pt", with_heads(model))
     before = {name: weight.clone() for name, weight in model.named_parameters()}
-    training.seconds = 5.0
+    training.seconds = 600.0
     ids, labels = text[:, :20].tolist(), torch.randint(WORDS, (4, 20)).tolist()
     training._step(model, iter([(ids, labels)]), tqdm(disable=True))
     query, code = "model.layers.1.self_attn.q_proj.weight", "model.embed_tokens.weight"

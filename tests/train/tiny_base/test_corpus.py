@@ -10,7 +10,7 @@ from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import Receptacle, Room, RoomVariety, read_room
 from train.tiny_base.alfworld_searcher import Searcher
 from train.tiny_base.alfworld_world import NOTHING, TextWorld
-from train.tiny_base.corpus import JointCorpus, batches, encode
+from train.tiny_base.corpus import JointCorpus, TextMix, batches, encode
 from train.tiny_base.tokenizer import train_tokenizer
 
 KITCHEN = [
@@ -135,5 +135,5 @@ def test_of_several_corpora_each_has_its_share_of_the_text(corpus):
         written["with care" in text or "a lot" in text] += len(text)
     assert written[False] / written[True] == pytest.approx(3, rel=0.15)
 
-    joint.begin_stage(with_instruction=0.0)
+    joint.begin_stage(TextMix(with_instruction=0.0))
     assert not any("You act" in joint.draw(rng).pieces[0][0] for _ in range(50))

@@ -7,6 +7,7 @@ import pytest
 
 from eval_agent.rules.webshop_state import RESULTS, WebShopState
 from eval_agent.trajectories.format import action_of
+from train.tiny_base.corpus import TextMix
 from train.tiny_base.webshop_corpus import WebShopCorpus
 from train.tiny_base.webshop_markets import open_markets
 from train.tiny_base.webshop_words import SYLLABLES
@@ -45,9 +46,9 @@ def test_results_are_in_many_orders_and_the_thoughts_are_true_of_them(episodes):
 
 
 def test_shortened_results_still_list_what_is_bought(corpus):
-    corpus.shortened = 1.0
+    corpus.begin_stage(TextMix(shortened=1.0))
     episodes = [corpus.episode(random.Random(seed), informed=False, as_world_model=True) for seed in range(60)]
-    corpus.shortened = 0.0
+    corpus.begin_stage(TextMix())
     for _, _, turns in episodes:
         results = [turn.observation for turn in turns if "Next >" in turn.observation]
         assert all(len(set(re.findall(r"W\d{9}", page))) <= 4 for page in results)
@@ -71,9 +72,9 @@ def test_words_are_exchanged_wherever_they_stand(episodes):
 
 
 def test_pages_can_be_learnt_too(corpus):
-    corpus.learn_seen = 1.0
+    corpus.begin_stage(TextMix(learn_seen=1.0))
     seen = corpus.draw(random.Random(1))
-    corpus.learn_seen = 0.0
+    corpus.begin_stage(TextMix())
     unseen = corpus.draw(random.Random(1))
     assert [text for text, _ in seen.pieces] == [text for text, _ in unseen.pieces]
     assert sum(learn for _, learn in seen.pieces) > sum(learn for _, learn in unseen.pieces)
