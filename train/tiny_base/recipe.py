@@ -49,7 +49,7 @@ class ModelSizes(Fields):
     rope_theta: PositiveFloat
     sliding_window: PositiveInt | None
     tie_word_embeddings: bool
-    initializer_range: PositiveFloat = 0.02
+    initializer_range: PositiveFloat
 
 
 class Recipe(Fields):

@@ -108,7 +108,7 @@ def test_training_moves_the_rest_and_keeps_these(text, tmp_path):
     model = fresh()
     training = Pretraining(model, recipe, tmp_path / "state.pt", with_heads(model))
     before = {name: weight.clone() for name, weight in model.named_parameters()}
-    training.seconds = 600.0
+    training.seconds = 600.0  # after the warm-up
     ids, labels = text[:, :20].tolist(), torch.randint(WORDS, (4, 20)).tolist()
     training._step(model, iter([(ids, labels)]), tqdm(disable=True))
     query, code = "model.layers.1.self_attn.q_proj.weight", "model.embed_tokens.weight"
