@@ -112,9 +112,11 @@ def positive(text: str) -> int:
     return number
 
 
-def positive_variable(name: str, default: int) -> int:
+def positive_variable(name: str, default: int | None) -> int | None:
     """A whole number from 1 on in the environment; ``default`` where it is not set. Raises InputError."""
-    text = os.environ.get(name) or str(default)
+    text = os.environ.get(name)
+    if not text:
+        return default
     try:
         return positive(text)
     except (ValueError, argparse.ArgumentTypeError):

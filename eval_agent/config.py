@@ -268,6 +268,8 @@ class PaperTask(Fields):
     """Folder of trained adapters that are taken where there is none in the model's own results."""
     games: Text | None = None
     """What is played, where it is not the paper's games: stands behind the benchmark's name in tables."""
+    train_games: PositiveInt | None = None
+    """So many train games make the training data, evenly of each type, where it is not all of them."""
 
 
 class PaperSection(Fields):

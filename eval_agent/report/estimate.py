@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval_agent.command_line import Parser, positive_variable
+from eval_agent.command_line import Parser
 from eval_agent.config import Rates
 from eval_agent.errors import exit_on_input_error
 from eval_agent.files import read_json
@@ -53,7 +53,7 @@ def stages(model: PaperModel, task: str | None = None) -> list[Stage]:
 def _preparation(model: PaperModel, task: str, counts: dict, rates: Rates, trained: bool) -> list[Stage]:
     """Expert trajectories, exploration and knowledge; where all is ``trained``, only the state base's part of it."""
     of_task, out = counts[task], model.out(task)
-    games = _train_games(of_task)
+    games = model.train_limit(task) or of_task["train_games"]
     replay = games * of_task["expert_steps"] * counts["replay_seconds_per_step"]
     explore = games * of_task["steps_per_episode"] / rates.steps_per_second
     answers = games * (1 + of_task["expert_steps"]) / rates.knowledge_answers_per_second
@@ -69,7 +69,8 @@ def _preparation(model: PaperModel, task: str, counts: dict, rates: Rates, train
 def _training(model: PaperModel, task: str, counts: dict, runs: Iterable[Run]) -> list[Stage]:
     """Every adapter, those of other training runs too; of the unified world model the part that is this task's data."""
     of_task, rates, per_game = counts[task], model.settings.rates, counts["conversations_per_game"]
-    games, epochs = _train_games(of_task), model.recipe_value(task, "num_train_epochs")
+    games = model.train_limit(task) or of_task["train_games"]
+    epochs = model.recipe_value(task, "num_train_epochs")
     seeded = sorted({name for run in runs for name in run.served if run.training > 1})
     found = []
     for name in [*per_game, *seeded]:
@@ -80,10 +81,6 @@ def _training(model: PaperModel, task: str, counts: dict, runs: Iterable[Run]) -
         finished = model.has_adapter(task, name)
         found.append(Stage(f"{task}: training of {name}", seconds, rates.adapter_gigabytes, finished))
     return found
-
-
-def _train_games(of_task: dict) -> int:
-    return positive_variable("TRAIN_LIMIT", of_task["train_games"])
 
 
 def _evaluation(task: str, runs: dict[Run, Plan], counts: dict, rates: Rates) -> Stage:

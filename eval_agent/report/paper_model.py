@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval_agent.agents.chat_format import recipe_file
+from eval_agent.command_line import positive_variable
 from eval_agent.config import ModelConfig, PaperSection, TaskConfig, load_model_config, load_task_config, read_config
 from eval_agent.errors import InputError
 
@@ -78,6 +79,10 @@ class PaperModel:
         """What they are, where they are not the paper's."""
         return self.settings.tasks[task].games if task in self.tasks else None
 
+    def train_limit(self, task: str) -> int | None:
+        """How many train games make the training data; None where it is all of them. $TRAIN_LIMIT goes before the config."""
+        return positive_variable("TRAIN_LIMIT", self.settings.tasks[task].train_games)
+
     def task_config(self, task: str) -> TaskConfig:
         return load_task_config(self.exp_config(task), TASKS)
 
@@ -99,6 +104,7 @@ class PaperModel:
 
     def environment(self, task: str) -> dict[str, str]:
         """What scripts/settings.sh reads, for one task."""
+        limit = self.train_limit(task)
         return {
             "TASK": task,
             "TASKS": " ".join(self.tasks),
@@ -107,4 +113,5 @@ class PaperModel:
             "RECIPE": self.recipe(task),
             "AGENT_CONFIG": self.served_by,
             "SHIPPED": self.shipped(task),
+            "TRAIN_LIMIT": "" if limit is None else str(limit),
         }

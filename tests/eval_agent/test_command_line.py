@@ -76,6 +76,7 @@ def test_the_help_names_the_program_as_it_was_typed():
 def test_a_number_in_the_environment(monkeypatch):
     monkeypatch.setenv("NUM_WORKERS", "")
     assert positive_variable("NUM_WORKERS", 4) == 4
+    assert positive_variable("NUM_WORKERS", None) is None
     monkeypatch.setenv("NUM_WORKERS", "8")
     assert positive_variable("NUM_WORKERS", 4) == 8
     monkeypatch.setenv("NUM_WORKERS", "0")

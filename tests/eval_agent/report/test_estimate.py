@@ -26,6 +26,13 @@ def test_training_is_reckoned_from_tokens_and_the_limit_on_train_games(model):
     assert (training.gigabytes, training.finished) == (0.5, False)
 
 
+def test_a_model_whose_data_come_from_part_of_the_train_games_is_reckoned_with_these(model, toy_paper, monkeypatch):
+    monkeypatch.delenv("TRAIN_LIMIT")
+    change_model(toy_paper, tasks={"sciworld": {"exp_config": "sciworld_toy", "train_games": 20}})
+    assert by_name(model)["sciworld: training of merge"].seconds == pytest.approx(20 * 2 * 2000 * 3 / 100)
+    assert "sciworld: expert trajectories of 20 games" in by_name(model)
+
+
 def test_a_unified_world_model_is_reckoned_once_and_only_where_the_tasks_share_a_base(model, toy_paper):
     assert not any("unified" in name for name in by_name(model))
     change_model(toy_paper, tasks={task: {"exp_config": f"{task}_toy"} for task in ("alfworld", "sciworld")})

@@ -165,6 +165,18 @@ def test_what_is_trained_anew_lies_in_folders_of_its_own_and_takes_nothing_that_
     assert folders == [f"{out}/sciworld/experienced_agent/sciworld_toy_sft/dev" for out in ("out", "out_retrained")]
 
 
+def test_a_model_says_how_many_train_games_its_data_come_from_and_the_environment_says_otherwise(toy_paper, monkeypatch):
+    part = {"exp_config": "sciworld_toy", "train_games": 250}
+    change_model(toy_paper, tasks={"sciworld": part, "alfworld": {"exp_config": "alfworld_toy"}})
+
+    def limits():
+        return [line.split("\t")[-1] for line in to_lines(plan_of("table2")) if line.startswith("task")]
+
+    assert limits() == ["TRAIN_LIMIT=250", "TRAIN_LIMIT="]
+    monkeypatch.setenv("TRAIN_LIMIT", "12")
+    assert limits() == ["TRAIN_LIMIT=12", "TRAIN_LIMIT=12"]
+
+
 def test_games_that_are_not_the_paper_s_are_named_in_the_column(toy_paper):
     change_model(toy_paper, tasks={"sciworld": {"exp_config": "sciworld_toy", "games": "toy"}})
     columns = plan_of("fig3").outline().set_index(["task", "split"])["column"]
@@ -172,7 +184,7 @@ def test_games_that_are_not_the_paper_s_are_named_in_the_column(toy_paper):
     assert set(columns["webshop", "test"]) == {"WebShop"}
 
 
-@pytest.mark.parametrize("name", ["tiny", "tiny_held_out", "mistral-7b", "gemma-7b", "llama3-8b"])
+@pytest.mark.parametrize("name", ["tiny", "tiny_held_out", "tiny_joint", "mistral-7b", "gemma-7b", "llama3-8b"])
 def test_the_model_configs_name_recipes_and_task_configs_that_exist(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     model = PaperModel.load(name)
