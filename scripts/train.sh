@@ -89,7 +89,7 @@ known() { # before anything is trained
 is_trained() { # NAME: whether its adapter is there, or is shipped; one of a run of our own is checked by the training itself
     local folder=$OUT/peft/$1
     if [ ! -e "$folder" ] && [ -n "$SHIPPED" ] && [ -e "$SHIPPED/$1/train_results.json" ]; then
-        rm -rf "$folder.new" && mkdir -p "$OUT/peft" && cp -r "$SHIPPED/$1" "$folder.new"
+        rm -rf "$folder.new" && mkdir -p "$OUT/peft" && cp -rL "$SHIPPED/$1" "$folder.new"
         touch "$folder.new/shipped" && mv "$folder.new" "$folder"
         echo "$1: shipped, taken from $SHIPPED"
     fi

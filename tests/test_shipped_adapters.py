@@ -22,8 +22,10 @@ FORMS = {"agent": "Thought: ", "world_model": "Task Knowledge: "}
 
 @pytest.mark.parametrize("peft, exp_config, task", [
     ("tiny/peft", "alfworld_tiny", ROOM), ("tiny_held_out/peft", "alfworld_held_out", ROOM),
-    ("tiny/webshop/peft", "webshop_tiny", REQUEST), ("tiny/sciworld/peft", "sciworld_tiny", VARIATION)],
-    ids=["alfworld", "held out", "webshop", "sciworld"])
+    ("tiny/webshop/peft", "webshop_tiny", REQUEST), ("tiny/sciworld/peft", "sciworld_tiny", VARIATION),
+    ("tiny_joint/alfworld/peft", "alfworld_tiny", ROOM), ("tiny_joint/webshop/peft", "webshop_tiny", REQUEST),
+    ("tiny_joint/sciworld/peft", "sciworld_tiny", VARIATION)],
+    ids=["alfworld", "held out", "webshop", "sciworld", "joint alfworld", "joint webshop", "joint sciworld"])
 def test_each_adapter_answers_in_its_form(peft, exp_config, task, monkeypatch):
     monkeypatch.chdir(ROOT)  # the adapters' base is in data/
     models = plan_models(sorted(map(str, Path("data/results", peft).iterdir())), None)
@@ -33,7 +35,7 @@ def test_each_adapter_answers_in_its_form(peft, exp_config, task, monkeypatch):
     assert {"agent_model", "world_model"} <= set(adapters)
     config = load_task_config(exp_config, "configs/task")
     for name in adapters:
-        role = "world_model" if name.startswith("world_model") else "agent"
+        role = "world_model" if "world_model" in name else "agent"
         instruction = read_instruction(getattr(config, role).instruction)
         prompt = f"[INST] {instruction} [/INST] OK</s>[INST] {task} [/INST]"
         request = {"model": name, "prompt": prompt, "temperature": 0.0, "max_new_tokens": 80, "echo": False}
