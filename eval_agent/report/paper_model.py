@@ -80,7 +80,7 @@ class PaperModel:
         return self.settings.tasks[task].games if task in self.tasks else None
 
     def train_limit(self, task: str) -> int | None:
-        """How many train games make the training data; None where it is all of them. $TRAIN_LIMIT goes before the config."""
+        """How many train games make the training data; None: all of them. $TRAIN_LIMIT goes before the config."""
         return positive_variable("TRAIN_LIMIT", self.settings.tasks[task].train_games)
 
     def task_config(self, task: str) -> TaskConfig:

@@ -129,11 +129,11 @@ def test_shipped_adapters_are_taken_and_left_alone_also_where_others_are_trained
 def test_the_unified_world_model_is_shipped_once_and_every_task_takes_a_copy(tmp_path):
     for task in ("alfworld", "sciworld", "webshop"):
         shipped = ROOT / "data" / "results" / "tiny_joint" / task / "peft"
+        assert (shipped / "unified_world_model").is_symlink()
         environment = {**os.environ, "TASK": task, "OUT": str(tmp_path / task), "SHIPPED": str(shipped)}
         subprocess.run(["bash", str(ROOT / "scripts" / "train.sh"), "unified_world_model"], env=environment, check=True)
         adapter = tmp_path / task / "peft" / "unified_world_model"
-        assert (shipped / adapter.name).is_symlink() and (adapter / "adapter_model.safetensors").is_file()
-        assert adapter.resolve() == adapter and not (adapter / "adapter_config.json").is_symlink()
+        assert not adapter.is_symlink() and (adapter / "adapter_model.safetensors").is_file()
 
 
 @pytest.mark.parametrize("name", ["state_base", "agent_model_expert_only", "world_model_expert_only"])
