@@ -64,6 +64,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--output_dir", default="outputs", help="results, in <agent model>/<exp_config>_<exp_name>/<split>")
     add("--exp_name", help="the last part of the results' folder (default: method or eval)")
     add("--override", action="store_true", help="play the tasks again that have a result")
+    add("--share_gammas", action="store_true",
+        help="episodes in which this gamma decides as another did at every step are taken from the run beside it")
     add("--seed", type=int, default=1, help="of sampled text (temperature above 0)")
     add("--num_workers", type=positive, default=1, help="episodes played side by side")
     add("--verbose", action="store_true", help="print the result of each episode (the release's flag)")
@@ -129,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
     evaluation = make_evaluation(args)
     summary = evaluation.run(
         args.limit or (_DEBUG_TASKS if args.debug else None), args.num_workers, args.override,
-        (args.part_idx, args.part_num), args.verbose,
+        (args.part_idx, args.part_num), args.verbose, args.share_gammas,
     )
     missing = len(summary["failures"]) + len(summary["not_played"])
     if summary["games"]:

@@ -1,6 +1,7 @@
 """Many episodes: checking of everything they need, playing them side by side, resuming, the run's summary."""
 
 import threading
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from eval_agent.episode import Agent, Crashed, Planner, WorldModel, run_episode
 from eval_agent.errors import InputError
 from eval_agent.files import Lock, write_json
 from eval_agent.knowledge.encoders import load_encoder
+from eval_agent.knowledge.gammas import shared_episodes
 from eval_agent.knowledge.planner import by_first_token
 from eval_agent.knowledge.state_base import StateBase, recorded_encoder_model
 from eval_agent.progress import tqdm
@@ -84,13 +86,13 @@ class Evaluation:
 
     def run(
         self, limit: int | None = None, num_workers: int = 1, override: bool = False,
-        part: tuple[int, int] = (0, 1), verbose: bool = False,
+        part: tuple[int, int] = (0, 1), verbose: bool = False, share_gammas: bool = False,
     ) -> dict:
         """Play what has no result yet, ``num_workers`` episodes side by side, and sum up the games asked for.
 
         These are at most ``limit``, and of ``part`` (index, number of parts) only that share; a part's summary
         is not written: that is for the run over the whole. Raises InputError, before the first episode, for anything
-        that a person has to mend. ``verbose`` prints a line an episode.
+        that a person has to mend. ``verbose`` prints a line an episode. ``share_gammas`` takes what gammas.py finds.
         """
         settings = self.settings()
         index, parts = part
@@ -100,20 +102,36 @@ class Evaluation:
         if not override:
             check_run(self.folder, settings)
         pending = [task for task in tasks if override or not is_finished(self.folder, task.task_id)]
-        if pending:
+        shared = self._shared(settings, pending) if share_gammas else {}
+        unplayed = [task for task in pending if task.task_id not in shared]
+        if unplayed:
             env.check()
             models = self._load_models()
+        if pending:
             with Lock(self.folder / f"part{index}of{parts}", "wait until it has ended, or choose another --exp_name"):
                 if override:
                     clear_run(self.folder, settings, [task.task_id for task in tasks])
                 write_json(self.folder / RUN, settings)
-                self._run_episodes(pending, limits, models, num_workers, len(tasks), verbose)
+                for task_id, episode in shared.items():
+                    write_json(episode_path(self.folder, task_id), episode)
+                if unplayed:
+                    self._run_episodes(unplayed, limits, models, num_workers, len(tasks), verbose)
         mine = {task.task_id for task in tasks}
         episodes = [episode for episode in read_episodes(self.folder) if episode["meta"]["task_id"] in mine]
         summary = _summary(tasks, episodes, settings)
         if parts == 1:
             write_json(self.folder / SUMMARY, summary)
         return summary
+
+    def _shared(self, settings: dict, pending: list[Task]) -> dict[str, dict]:
+        """The episodes of ``pending`` that runs with another gamma have, by task id."""
+        # of several trials, and of several verbs asked for in one step, an episode keeps the last decision
+        if not self.method.plans or self.method.trials > 1 or self.task_config.planner.only_when_stuck:
+            return {}
+        shared = shared_episodes(self.folder, settings, [task.task_id for task in pending])
+        for folder, count in Counter(episode["meta"]["taken_from"] for episode in shared.values()).items():
+            print(f"{count} of {len(pending)} episodes taken from {folder}, where every verb is that of this gamma, too")
+        return shared
 
     def _load_models(self) -> "_Models":
         """Check that the models answer, load the state base, and give what makes a thread's own models."""

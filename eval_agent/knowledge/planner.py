@@ -33,10 +33,16 @@ def decide(scores: Mapping[str, CandidateScore], next_actions: Sequence[str], ga
     """
     p_agent = agent_distribution(scores, temperature)
     p_know = knowledge_distribution(next_actions, list(scores))
-    mixed = blend(p_agent, p_know, gamma)
     own = agent_choice(scores)
-    alone = p_know is None or gamma == 1
-    return Decision(own if alone else choose(mixed), own, p_agent, p_know, mixed)
+    verb, mixed = choose_blended(p_agent, p_know, own, gamma)
+    return Decision(verb, own, p_agent, p_know, mixed)
+
+
+def choose_blended(p_agent: dict[str, float], p_know: dict[str, float] | None, own: str,
+                   gamma: float) -> tuple[str, dict[str, float]]:
+    """The verb of Eq. 13, which is ``own`` where p_know has no weight, and the distribution it is chosen from."""
+    mixed = blend(p_agent, p_know, gamma)
+    return own if p_know is None or gamma == 1 else choose(mixed), mixed
 
 
 def agent_choice(scores: Mapping[str, CandidateScore]) -> str:

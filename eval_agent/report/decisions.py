@@ -12,7 +12,8 @@ from pathlib import Path
 
 from eval_agent.command_line import Parser
 from eval_agent.errors import InputError, exit_on_input_error
-from eval_agent.report.steps import agent_verb, overruled, overruled_at, planned
+from eval_agent.knowledge.gammas import agent_verb
+from eval_agent.report.steps import overruled, overruled_at, planned
 from eval_agent.report.table import grid
 from eval_agent.trajectories.episodes import read_episodes
 

@@ -7,8 +7,9 @@ from textwrap import fill
 import pandas as pd
 import pyarrow as pa
 
+from eval_agent.knowledge.gammas import agent_verb
 from eval_agent.report.episodes import RUN, split_folders
-from eval_agent.report.steps import agent_verb, check, gamma_of, overruled, planned, steps
+from eval_agent.report.steps import check, gamma_of, overruled, planned, steps
 from eval_agent.trajectories.episodes import Meta, digest, episode_path, read_episodes
 
 _FOLDERS = ["folder above the agent's", "folder of the agent model", "folder of the run", "folder of the split"]

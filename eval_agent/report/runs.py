@@ -190,6 +190,8 @@ class Plan:
         folder = out / agent / f"{exp_config}_{exp_name}" / split
         served = tuple(dict.fromkeys(name for name in (None if row.strong else agent, world) if name))
         arguments = tuple(str(part) for flag in flags.items() for part in flag)
+        if "--gamma" in flags:
+            arguments += ("--share_gammas",)
         return Run(task, split, training, k, exp_name, folder, served, method.plans, own_base, arguments)
 
 

@@ -13,7 +13,7 @@ from eval_agent.envs.sciworld import impossible
 from eval_agent.episode import NO_ACTION
 from eval_agent.errors import InputError
 from eval_agent.fields import validate
-from eval_agent.knowledge.planner import blend, choose
+from eval_agent.knowledge.gammas import agent_verb, decided_at
 from eval_agent.trajectories.format import OBSERVATION, task_turns
 from eval_agent.trajectories.reply import action_of, thought_of
 
@@ -123,16 +123,9 @@ def overruled(decision: dict) -> bool:
     return decision["verb"] != agent_verb(decision)
 
 
-def agent_verb(decision: dict) -> str:
-    """What the agent would have gone on with; episodes from before it was recorded have the most probable verb."""
-    return decision.get("agent_verb") or choose(decision["p_agent"])
-
-
 def overruled_at(decision: dict, gamma: float) -> bool:
     """:func:`overruled`, had Eq. 13 been asked at ``gamma``."""
-    if gamma == 1 or decision["p_know"] is None:
-        return False
-    return choose(blend(decision["p_agent"], decision["p_know"], gamma)) != agent_verb(decision)
+    return decided_at(decision, gamma)[0] != agent_verb(decision)
 
 
 def gamma_of(episode: dict) -> float | None:

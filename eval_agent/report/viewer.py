@@ -20,10 +20,10 @@ from jinja2.utils import htmlsafe_json_dumps
 from eval_agent.command_line import Parser
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import write_text
+from eval_agent.knowledge.gammas import agent_verb
 from eval_agent.report.episodes import split_folders
 from eval_agent.report.experiment import SPLITS
 from eval_agent.report.steps import (
-    agent_verb,
     check,
     gamma_of,
     last_observation,

@@ -43,6 +43,7 @@ class Meta(BaseModel):
     error: str | None = Field(None, description="of a technical failure")
     invalid_actions: int = Field(description="actions that the environment refused")
     repaired_replies: int | None = Field(None, description="replies in another form; not counted in older results")
+    taken_from: str | None = Field(None, description="folder of the run with another gamma that played it, if one did")
 
 
 class _Episode(BaseModel):

@@ -110,6 +110,23 @@ def test_a_seed_repeats_a_run_that_samples(run, capsys):
     assert run("--split", "dev", "--seed", "1") == run("--split", "dev", "--seed", "2") == 0  # greedy: no matter
 
 
+def test_episodes_shared_with_another_gamma_are_those_that_would_be_played(run, capsys):
+    def play(name, gamma, *extra):
+        assert run(*WKM, "--split", "train", "--exp_name", name, "--gamma", gamma, *extra) == 0
+        return episodes(run.folder(name) / "train")
+
+    first = play("first", "0.4", "--limit", "1")
+    capsys.readouterr()
+    shared = play("shared", "0.41", "--share_gammas")
+    assert f"1 of 2 episodes taken from {run.folder('first') / 'train'}" in capsys.readouterr().out
+    for name, played in play("played", "0.41").items():
+        assert ("taken_from" in shared[name]["meta"]) == (name in first)
+        assert shared[name]["conversations"] == played["conversations"]
+        for one, other in zip(shared[name]["decisions"], played["decisions"], strict=True):
+            assert one | {"blend": None, "p_agent": None} == other | {"blend": None, "p_agent": None}
+            assert one["blend"] == pytest.approx(other["blend"], abs=1e-5)
+
+
 def test_a_stock_fastchat_worker_serves_the_same_evaluation(run):
     assert run(*WKM, "--split", "dev", "--agent_model_name", "stock_agent") == 0
     result, = episodes(run.path / "out" / "stock_agent" / "demo_eval" / "dev").values()

@@ -34,7 +34,7 @@ def test_a_run_s_folder_and_flags_are_the_contract_s(toy_paper):
     assert run.served == ("agent_model", "world_model") and len(plan.games_of(run)) == 4
     flags = " ".join(run.arguments)
     assert "--method wkm --exp_config sciworld_toy --exp_name wkm_gamma0.3_run2 --split dev" in flags
-    assert "--seed 2 --agent_config toy --gamma 0.3 --state_base out/sciworld/state_base" in flags
+    assert "--seed 2 --agent_config toy --gamma 0.3 --state_base out/sciworld/state_base --share_gammas" in flags
 
 
 def test_another_training_run_plays_with_adapters_of_its_own_in_a_folder_of_its_own(toy_paper):

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from eval_agent.errors import InputError
+from eval_agent.knowledge.gammas import agent_verb
 from eval_agent.knowledge.planner import blend, choose
 from eval_agent.report import viewer
-from eval_agent.report.steps import agent_verb, gamma_of, opening, planned, steps
+from eval_agent.report.steps import gamma_of, opening, planned, steps
 from eval_agent.trajectories.episodes import read_episodes
 
 SAMPLES = Path(__file__).resolve().parents[3] / "data/results/tiny/samples"
