@@ -65,7 +65,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--exp_name", help="the last part of the results' folder (default: method or eval)")
     add("--override", action="store_true", help="play the tasks again that have a result")
     add("--share_gammas", action="store_true",
-        help="episodes in which this gamma decides as another did at every step are taken from the run beside it")
+        help="take over each episode of a run beside this one in which its gamma decided as this one would")
     add("--seed", type=int, default=1, help="of sampled text (temperature above 0)")
     add("--num_workers", type=positive, default=1, help="episodes played side by side")
     add("--verbose", action="store_true", help="print the result of each episode (the release's flag)")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eval_agent.files import read_json
 from eval_agent.knowledge import planner
-from eval_agent.trajectories.episodes import RUN, episode_path, is_finished, read_episode
+from eval_agent.trajectories.episodes import RUN, episode_path, read_episode
 
 
 def agent_verb(decision: dict) -> str:
@@ -32,11 +32,14 @@ def shared_episodes(folder: Path, settings: dict, task_ids: list[str]) -> dict[s
     gamma = settings["task_config"]["planner"]["gamma"]
     for other in _runs_beside(folder, settings):
         for task_id in task_ids:
-            if task_id not in found and is_finished(other, task_id):
-                episode = _with_gamma(read_episode(episode_path(other, task_id)), gamma)
-                if episode:
-                    episode["meta"].setdefault("taken_from", str(other))
-                    found[task_id] = episode
+            path = episode_path(other, task_id)
+            if task_id in found or not path.exists():
+                continue
+            episode = read_episode(path)
+            shared = _with_gamma(episode, gamma) if episode["meta"]["finished"] else None
+            if shared:
+                shared["meta"].setdefault("taken_from", str(other))
+                found[task_id] = shared
     return found
 
 
