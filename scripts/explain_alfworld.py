@@ -18,7 +18,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from eval_agent.command_line import Parser
-from eval_agent.envs.alfworld import NOTHING
 from eval_agent.errors import InputError, exit_on_input_error
 from eval_agent.files import read_json, write_json
 from eval_agent.knowledge.encoders import load_encoder
@@ -27,6 +26,7 @@ from eval_agent.report.decisions import overruled, planned
 from eval_agent.report.table import grid
 from eval_agent.rules import alfworld as rules
 from eval_agent.rules.alfworld_state import listed, parse_goal, type_of
+from eval_agent.tasks.alfworld import NOTHING
 from eval_agent.trajectories.episodes import read_episodes
 from eval_agent.trajectories.format import OBSERVATION, action_verb, task_turns
 from eval_agent.trajectories.reply import action_of

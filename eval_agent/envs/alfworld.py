@@ -18,10 +18,7 @@ from eval_agent.envs import textworld_engine
 from eval_agent.envs.base import BaseEnv, ExpertFailed, StepResult
 from eval_agent.envs.textworld_engine import games_cache, new_engine, read_game
 from eval_agent.errors import InputError
-from eval_agent.tasks.alfworld import AlfWorldTask
-
-# the engine's answer exactly where a command is not among those that the game admits
-NOTHING = "Nothing happens."
+from eval_agent.tasks.alfworld import NOTHING, AlfWorldTask
 
 
 class AlfWorldEnv(BaseEnv):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, FiniteFloat
 
-from eval_agent.envs.alfworld import NOTHING
 from eval_agent.envs.sciworld import impossible
 from eval_agent.episode import NO_ACTION
 from eval_agent.errors import InputError
 from eval_agent.fields import validate
 from eval_agent.knowledge.gammas import agent_verb, decided_at
+from eval_agent.tasks.alfworld import NOTHING
 from eval_agent.trajectories.format import OBSERVATION, task_turns
 from eval_agent.trajectories.reply import action_of, thought_of
 

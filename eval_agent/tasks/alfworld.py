@@ -25,6 +25,7 @@ TASK_TYPES = (
     "pick_cool_then_place_in_recep",
     "pick_two_obj_and_place",
 )
+NOTHING = "Nothing happens."  # the answer exactly where a command is not among those that the game admits
 GAME_FILE = "game.tw-pddl"
 FOR_EXPERT = "traj_data.json"  # beside it: only ALFWorld's expert reads it
 _TAIL = 4096  # bytes; the mark stands after the long texts in every game file seen so far

@@ -9,9 +9,8 @@ import re
 from collections import Counter
 
 from eval_agent.rules.alfworld_state import APPLIANCES, TASK, Goal, type_of
+from eval_agent.tasks.alfworld import NOTHING
 from train.tiny_base.alfworld_rooms import Room
-
-NOTHING = "Nothing happens."
 
 
 def _shown(names: list[str]) -> str:

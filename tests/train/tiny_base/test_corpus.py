@@ -6,10 +6,11 @@ from collections import Counter
 import pytest
 
 from eval_agent.rules.alfworld_state import AlfWorldState, Goal
+from eval_agent.tasks.alfworld import NOTHING
 from train.tiny_base.alfworld_corpus import AlfWorldCorpus
 from train.tiny_base.alfworld_rooms import Receptacle, Room, RoomVariety, read_room
 from train.tiny_base.alfworld_searcher import Searcher
-from train.tiny_base.alfworld_world import NOTHING, TextWorld
+from train.tiny_base.alfworld_world import TextWorld
 from train.tiny_base.corpus import JointCorpus, TextMix, batches, encode
 from train.tiny_base.tokenizer import train_tokenizer
 
