@@ -48,6 +48,7 @@ if ! fault=$(mkdir -p "$OUT/logs" 2>&1); then
 fi
 export LOGDIR=$(realpath "$OUT/logs")  # FastChat's own log files
 export TOKENIZERS_PARALLELISM=false PYTHONUNBUFFERED=1
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}  # a thread that spins while it waits takes another process's core
 NO_PROXY=${NO_PROXY:-${no_proxy:-}}  # FastChat's own controller too asks this machine's workers past any proxy
 export NO_PROXY="${NO_PROXY:+$NO_PROXY,}localhost,127.0.0.1,::1,0.0.0.0" && export no_proxy=$NO_PROXY
 

@@ -6,6 +6,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a thread that spins while it waits takes the core of the file beside
+
 import pytest
 from endpoint import Endpoint
 from filelock import FileLock
